@@ -1,0 +1,136 @@
+"""Rows as tables: for a terminal, for the README, and as one line of JSON for programs."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from asr.benchmark.rows import METRICS, PROGRAM, SET_ORDER, WHOLE, Row
+from asr.errors import DataError
+
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+MAIN_PRECISION, MAIN_MODE, MAIN_STREAM_MODE = "int8", "full beam", "320 beam"
+WHOLE_METRICS = ("wer", "cer", "rtf_file")           # of whole utterances; the others are of streams
+SPEED_METRICS = ("rtf_file", "rtf_stream", "final_latency_p50", "final_latency_p95", "peak_memory", "startup")
+HEADINGS = {
+    "rtf_file": "whole files, × real time", "rtf_stream": "streaming, × real time", "final_latency_p50": "speech to final, p50 ms",
+    "final_latency_p95": "p95 ms", "peak_memory": "peak memory, MB", "startup": "start-up, s", "size": "model files, MB",
+}
+
+
+def print_rows(rows: Sequence[Row]) -> None:
+    """Prints a table of each metric: sets across, systems with precision and mode down."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for metric in METRICS:
+        chosen = [row for row in rows if row.metric == metric]
+        if not chosen:
+            continue
+        sets = ordered_sets(chosen)
+        table = Table(title=f"{metric}, {METRICS[metric]}", title_justify="left")
+        for heading in ("system", "precision", "mode"):
+            table.add_column(heading)
+        for name in sets:
+            table.add_column(name, justify="right")
+        values = {(row.system, row.precision, row.mode, row.set): row.value for row in chosen}
+        for line in dict.fromkeys(key[:3] for key in values):
+            table.add_row(*line, *(shown(metric, values.get((*line, name))) for name in sets))
+        console.print(table)
+
+
+def shown(metric: str, value: float | None) -> str:
+    """A value with the digits that mean something."""
+    if value is None:
+        return ""
+    return f"{value:.{3 if metric.startswith('rtf') else 2 if metric == 'startup' else 1 if metric in ('wer', 'cer', 'size') else 0}f}"
+
+
+def summary(rows: Iterable[Row]) -> str:
+    """One line of JSON: {metric: {system: {set: value}}} of the main condition (this recogniser: int8, full context, beam)."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        if is_main(row):
+            found.setdefault(row.metric, {}).setdefault(row.system, {})[row.set] = row.value
+    return json.dumps(found, ensure_ascii=False)
+
+
+def is_main(row: Row) -> bool:
+    """Whether a row belongs to the one condition that stands for its system."""
+    if row.system != "asr" or row.metric == "size" or row.set == PROGRAM:
+        return True
+    return row.precision == MAIN_PRECISION and row.mode == (MAIN_MODE if row.metric in WHOLE_METRICS else MAIN_STREAM_MODE)
+
+
+def readme_tables(rows: Sequence[Row]) -> str:
+    """The README's tables in Markdown: WER by system and set, WER of this recogniser by condition, speed by system."""
+    wer = [row for row in rows if row.metric == "wer" and ":" not in row.set]
+    own = [row for row in wer if row.system == "asr"]
+    parts = []
+    if wer:
+        lines = {row.system: row for row in wer if is_main(row)}
+        sets = ordered_sets([row for row in wer if is_main(row)])
+        values = {(row.system, row.set): row.value for row in wer if is_main(row)}
+        parts.append("Word error rate, %, whole utterances (ours: int8, beam):\n\n" + markdown(
+            ["", *sets], [[system, *(shown("wer", values.get((system, name))) for name in sets)] for system in lines]))
+    if own:
+        sets = ordered_sets(own)
+        values = {(row.mode, row.precision, row.set): row.value for row in own}
+        conditions = dict.fromkeys((row.mode, row.precision) for row in sorted(own, key=mode_place))
+        parts.append("Ours by block (full utterance, or chunks of so many milliseconds), decoder and precision, WER in %:\n\n" + markdown(
+            ["", *sets], [[f"{mode}, {precision}", *(shown("wer", values.get((mode, precision, name))) for name in sets)]
+                          for mode, precision in conditions]))
+    speed = speed_table(rows)
+    if speed:
+        parts.append("One core; delay from the end of speech to the final text, the endpointer's pause excluded:\n\n" + speed)
+    measured = sorted({(row.commit, row.machine) for row in rows if ":" not in row.set})
+    parts.append("Measured: " + "; ".join(f"{commit} on {machine}" for commit, machine in measured) + ".")
+    return "\n\n".join(parts)
+
+
+def speed_table(rows: Sequence[Row]) -> str:
+    """Speed, delay, memory, start-up and size of each system; figures of several sets are averaged. Empty without such rows."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if row.metric in SPEED_METRICS and is_main(row) and ":" not in row.set:
+            line = row.set if row.set == PROGRAM else row.system
+            found.setdefault(line, {}).setdefault(row.metric, []).append(row.value)
+    for row in rows:
+        if row.metric == "size" and row.set == WHOLE and row.system in found:
+            found[row.system]["size"] = [row.value]
+    columns = [metric for metric in HEADINGS if any(metric in figures for figures in found.values())]
+    lines = [[line, *(shown(metric, mean(figures.get(metric))) for metric in columns)] for line, figures in found.items()]
+    return markdown(["", *(HEADINGS[metric] for metric in columns)], lines) if found else ""
+
+
+def update_readme(path: Path, rows: Sequence[Row]) -> None:
+    """Puts the tables between the two marks of a README. Raises DataError where the marks are missing."""
+    text = path.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise DataError(f"{path}: no place for the tables; write the lines {BEGIN} and {END} where they should be")
+    path.write_text(f"{before}{BEGIN}\n{readme_tables(rows)}\n{END}{after}", encoding="utf-8")
+
+
+def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, numbers to the right."""
+    rule = ["---", *["---:"] * (len(headings) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rule, *lines))
+
+
+def ordered_sets(rows: Iterable[Row]) -> list[str]:
+    """The sets of rows, the known ones first and in their order."""
+    names = dict.fromkeys(row.set for row in rows)
+    return sorted(names, key=lambda name: (SET_ORDER.index(name) if name in SET_ORDER else len(SET_ORDER), name))
+
+
+def mode_place(row: Row) -> tuple:
+    """Order of this recogniser's conditions: beam before greedy, int8 before float, long blocks before short ones."""
+    block, _, decoder = row.mode.partition(" ")
+    return decoder, row.precision != MAIN_PRECISION, block != "full", -int(block) if block.isdigit() else 0
+
+
+def mean(values: Sequence[float] | None) -> float | None:
+    """The mean; None of nothing."""
+    return sum(values) / len(values) if values else None

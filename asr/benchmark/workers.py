@@ -1,0 +1,82 @@
+"""Utterances to texts, in one or several processes, and one measurement alone on one core.
+
+Whatever recognises is loaded inside the process that uses it, from a picklable `load` without arguments, so that native libraries
+of several systems never meet and a process's memory is that of one system.
+"""
+
+import multiprocessing
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr.benchmark.sets import read_samples
+
+if TYPE_CHECKING:
+    from asr.training.manifests import Utterance
+
+Condition = tuple[str, str]                          # precision, mode
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def recognise(load: Callable, utterances: "Sequence[Utterance]", jobs: int = 1,
+              advance: Callable[[], None] = lambda: None) -> dict[Condition, list[str]]:
+    """The texts of all utterances, in their order, under each condition.
+
+    `load() -> recogniser`, with `recogniser.texts(samples (n,)) -> {condition: text}`; `advance()` is called for each utterance
+    done. Raises what the recogniser raises, and DataError for audio that cannot be decoded.
+    """
+    found = defaultdict(list)
+    for texts in _texts(load, utterances, jobs):
+        for condition, text in texts.items():
+            found[condition].append(text)
+        advance()
+    return dict(found)
+
+
+def run_alone(function: Callable, *arguments):
+    """The result of `function(*arguments)` in a fresh process that has one core for all its threads."""
+    with _pool(1, _keep_to_one_core) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_memory_mb(process: int | str = "self") -> float | None:
+    """Peak resident memory of a process, None where the system does not tell (other than Linux) or the process has ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), None)
+
+
+_worker = {}                                         # of a worker process: its recogniser, loaded once
+
+
+def _texts(load: Callable, utterances: "Sequence[Utterance]", jobs: int) -> Iterator[dict[Condition, str]]:
+    if jobs == 1:
+        recogniser = load()
+        for utterance in utterances:
+            yield recogniser.texts(read_samples(utterance))
+        return
+    with _pool(jobs) as pool:
+        yield from pool.map(partial(_texts_in_worker, load), utterances)
+
+
+def _pool(jobs: int, initialise: Callable | None = None) -> ProcessPoolExecutor:
+    # "spawn": a forked child would begin with the memory, and the locks, of this process
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initialise)
+
+
+def _texts_in_worker(load: Callable, utterance: "Utterance") -> dict[Condition, str]:
+    if "recogniser" not in _worker:                  # not when the process starts: there, an error would break the pool
+        _worker["recogniser"] = load()
+    return _worker["recogniser"].texts(read_samples(utterance))
+
+
+def _keep_to_one_core() -> None:
+    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+    if hasattr(os, "sched_setaffinity"):             # a library that starts more threads gains nothing by them
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

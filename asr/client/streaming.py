@@ -1,0 +1,186 @@
+"""Recognise sound as it comes: partial captions with every chunk, and a final at the end of each utterance.
+
+An utterance is a stretch of sound with streams of its own (acoustic model, decoder, endpoint), all fresh at its start, as in
+training. When an endpoint rule ends it, its sound goes through the model once more with full context, and that pass's words are
+final. The next utterance begins within the pause, a little before the end of the last one, so that no first word is lost.
+"""
+
+import os
+
+import numpy as np
+
+from asr.audio import as_samples
+from asr.client.acoustic import AcousticStream
+from asr.client.captions import Commitment, Final, Partial
+from asr.client.models import Models, load_models
+from asr.config import FRAME_SAMPLES, RATE_HZ, Latency, block_samples
+from asr.decoding.endpoint import Endpoint, EndpointRules
+from asr.decoding.hypothesis import Word
+from asr.resample import Resampler
+
+LONGEST_S = 30.0                     # an utterance's sound is kept for its final pass, no longer than this
+EARLIEST_CUT_S = 20.0                # one that reaches it is cut between two words after this
+LEAD_S = 0.32                        # silence that the next utterance begins with
+MARGIN_S = 0.52                      # sound before the first word and after the last that the final pass hears
+IDLE_S, IDLE_LEAD_S = 10.0, 2.0      # so long without a word, the utterance begins anew, this much before
+
+
+class StreamingRecognizer:
+    """Feed samples of any number, get captions; flush() gives the rest, after which it can be fed again.
+
+    bundle, decoder, precision, threads: as for Recognizer, or `models` that are loaded already. chunk_ms: 160, 320, 640 or 1280;
+    shorter shows words sooner, longer is more often right. sample_rate: of what is fed. rules: what ends an utterance.
+    Feeding in any sizes gives the captions of feeding at once. Times count from the first sample ever fed.
+    """
+
+    def __init__(self, bundle: str | os.PathLike | None = None, chunk_ms: int = 320, decoder: str = "beam", sample_rate: float = RATE_HZ,
+                 *, precision: str = "auto", threads: int = 1, models: Models | None = None, rules: EndpointRules | None = None):
+        self._models = models or load_models(bundle, decoder, precision, threads)
+        self._latency = Latency.of_ms(chunk_ms)
+        self._rules = rules or EndpointRules()
+        self._rate_hz = sample_rate
+        self._resampler = Resampler(sample_rate)
+        self._utterance = self._begin(0)
+
+    def feed(self, samples: np.ndarray) -> list[Partial | Final]:
+        """samples (n,) or (n, channels), floating point in [-1, 1] or int16 -> what changed. Raises AudioError for anything else."""
+        return self._accept(self._resampler.feed(as_samples(samples)))
+
+    def flush(self) -> list[Partial | Final]:
+        """The captions of all that was fed and is not final yet. What is fed afterwards is a new utterance, its times go on."""
+        captions = self._accept(self._resampler.flush())
+        self._resampler = Resampler(self._rate_hz)
+        utterance = self._utterance
+        utterance.finish()
+        self._utterance = self._begin(utterance.end)
+        return captions + self._final(utterance, utterance.end, "end")
+
+    def skip(self, num_samples: int) -> list[Partial | Final]:
+        """Flush, and count `num_samples` that were lost before what is fed next, so that times stay right."""
+        captions = self.flush()
+        self._utterance = self._begin(self._utterance.start + round(num_samples * RATE_HZ / self._rate_hz))
+        return captions
+
+    def _begin(self, start: int) -> "_Utterance":
+        return _Utterance(self._models, self._latency, self._rules, start)
+
+    def _accept(self, samples: np.ndarray) -> list[Partial | Final]:
+        """samples (n,) float32 at 16 kHz -> captions. They are cut where a block becomes ready, so that any sizes give the same."""
+        captions: list[Partial | Final] = []
+        while len(samples):
+            count = self._utterance.until_ready
+            if self._utterance.feed(samples[:count]):
+                captions += self._after_chunk()
+            samples = samples[count:]
+        return captions
+
+    def _after_chunk(self) -> list[Partial | Final]:
+        utterance = self._utterance
+        captions: list[Partial | Final] = [utterance.partial] if utterance.changed else []
+        if utterance.ended_by:
+            captions += self._end_at(utterance.decided, LEAD_S, utterance.ended_by)
+        elif utterance.decided - utterance.start >= LONGEST_S * RATE_HZ:
+            captions += self._cut_at_gap()
+        elif not utterance.partial.words and utterance.decided - utterance.start >= IDLE_S * RATE_HZ:
+            captions += self._end_at(utterance.decided, IDLE_LEAD_S, "idle")
+        return captions
+
+    def _end_at(self, end: int, lead_s: float, reason: str) -> list[Partial | Final]:
+        """End the utterance at sample `end`, in a pause, and begin the next `lead_s` before."""
+        utterance = self._utterance
+        captions = self._final(utterance, end, reason)
+        return captions + self._go_on_from(max(utterance.start + FRAME_SAMPLES, end - _whole_frames(lead_s)))      # never in place
+
+    def _cut_at_gap(self) -> list[Partial | Final]:
+        """The utterance is as long as may be: end it in the widest gap between two late words, and begin the next there."""
+        utterance = self._utterance
+        words = self._decoded(utterance, utterance.start, utterance.decided)
+        earliest_s = utterance.start / RATE_HZ + EARLIEST_CUT_S
+        late = [index for index in range(1, len(words)) if words[index].start_s >= earliest_s]
+        if not late:                                         # no words, or none for the last ten seconds
+            captions = [Final(words, words[0].start_s, words[-1].end_s, "length")] if words else []
+            return captions + self._go_on_from(utterance.decided - _whole_frames(LEAD_S))
+        cut = max(late, key=lambda index: (words[index].start_s - words[index - 1].end_s, index))
+        middle_s = (words[cut - 1].end_s + words[cut].start_s) / 2
+        start = utterance.start + _whole_frames(middle_s - utterance.start / RATE_HZ)
+        return [Final(words[:cut], words[0].start_s, words[cut - 1].end_s, "length"), *self._go_on_from(start)]
+
+    def _go_on_from(self, start: int) -> list[Partial | Final]:
+        """Begin a new utterance at sample `start`, with the sound that was kept from there on."""
+        kept = self._utterance.sound(start, self._utterance.end)
+        self._utterance = self._begin(start)
+        return self._accept(kept)
+
+    def _final(self, utterance: "_Utterance", end: int, reason: str) -> list[Partial | Final]:
+        """The final of an utterance in which a word was seen, from its full-context pass."""
+        seen = utterance.partial.words
+        if not seen:
+            return []
+        start_s = utterance.start / RATE_HZ
+        first = utterance.start + max(0, _whole_frames(seen[0].start_s - MARGIN_S - start_s))
+        last = min(end, utterance.start + _whole_frames(seen[-1].end_s + MARGIN_S - start_s))
+        words = self._decoded(utterance, first, last)
+        start_s, end_s = (words[0].start_s, words[-1].end_s) if words else (seen[0].start_s, seen[-1].end_s)
+        return [Final(words, start_s, end_s, reason)]
+
+    def _decoded(self, utterance: "_Utterance", first: int, last: int) -> tuple[Word, ...]:
+        """Words of the kept samples [first, last), with full context."""
+        decoder = self._models.decoder.start(first / RATE_HZ)
+        decoder.step(self._models.acoustic.whole(utterance.sound(first, last)))
+        return decoder.finish().words
+
+
+def _whole_frames(seconds: float) -> int:
+    """Samples of `seconds`, rounded to whole frames: frames then lie where they lie, whichever pass makes them."""
+    return round(seconds * RATE_HZ / FRAME_SAMPLES) * FRAME_SAMPLES
+
+
+class _Utterance:
+    """What belongs to one utterance: its sound from sample `start` on, and the streams that go through it."""
+
+    def __init__(self, models: Models, latency: Latency, rules: EndpointRules, start: int):
+        self.start = self.end = self.decided = start         # samples: the sound is [start, end), chunks were decoded up to `decided`
+        self.partial = Partial((), 0)
+        self.changed = False                                 # by the last chunk
+        self.ended_by: str | None = None                     # the endpoint rule that fired
+        self._chunk = latency.chunk * FRAME_SAMPLES
+        self._block = block_samples(latency.block)
+        self._pieces: list[np.ndarray] = []
+        self._acoustic = AcousticStream(models.acoustic, latency)
+        self._decoder = models.decoder.start(start / RATE_HZ)
+        self._commitment = Commitment()
+        self._endpoint = Endpoint(rules)
+
+    @property
+    def until_ready(self) -> int:
+        """Samples that the next block still lacks."""
+        return self.decided + self._block - self.end
+
+    def feed(self, samples: np.ndarray) -> bool:
+        """At most `until_ready` samples; whether they completed a chunk."""
+        self._pieces.append(samples)
+        self.end += len(samples)
+        emissions = self._acoustic.feed(samples)
+        for emission in emissions:
+            self.decided += self._chunk
+            self._decoder.step(emission)
+            self._show(self._decoder.best().words)
+            self.ended_by = self._endpoint.step(emission)
+        return bool(emissions)
+
+    def finish(self):
+        """There is no more sound: decode what no chunk has covered."""
+        emission = self._acoustic.flush()
+        if len(emission):
+            self._decoder.step(emission)
+        self._show(self._decoder.finish().words)
+
+    def sound(self, first: int, last: int) -> np.ndarray:
+        """Samples [first, last) of the recording, as far as they belong to this utterance."""
+        self._pieces = [np.concatenate([np.zeros(0, np.float32), *self._pieces])]
+        return self._pieces[0][max(0, first - self.start):max(0, last - self.start)]
+
+    def _show(self, words: tuple[Word, ...]):
+        partial = self._commitment.update(words)
+        self.changed = (partial.text, partial.committed) != (self.partial.text, self.partial.committed)
+        self.partial = partial

@@ -1,0 +1,111 @@
+"""The loop of live captions: take all audio that waits, recognise, show. It runs in the main thread; a source delivers into a queue."""
+
+import time
+from typing import Protocol
+
+import numpy as np
+
+from asr.audio import mono
+from asr.client.capture import CaptureQueue
+from asr.client.display import Display
+from asr.client.recognizer import StreamingRecognizer
+from asr.errors import DeviceError
+
+WAIT_S = 0.1                         # how soon the end of a source, a stop and a dead device are noticed
+BEHIND_S = 1.0                       # audio still waiting after a step, from which on the user is told
+REMARK_EVERY_S = 2.0
+
+
+class Source(Protocol):
+    """What delivers audio into a queue: a Microphone, or a Playback of a file."""
+
+    name: str
+    rate_hz: float
+    queue: CaptureQueue
+    tail_s: float                    # go on recording this long after a stop
+    overflows: int
+    ended: bool
+    problem: str | None
+
+    def close(self):
+        """Deliver nothing more; what is in the queue stays there."""
+
+
+class Stop:
+    """Set by a signal; the worker then finishes what was said."""
+
+    def __init__(self):
+        self.at_s: float | None = None
+
+    def set(self, *_signal):
+        """Ask to stop now. A second time ends at once, as Ctrl-C does."""
+        if self.at_s is not None:
+            raise KeyboardInterrupt
+        self.at_s = time.monotonic()
+
+
+def run(source: Source, recognizer: StreamingRecognizer, display: Display, stop: Stop):
+    """Caption `source` until it ends, `stop` is set or it fails; then show what was heard so far as finals.
+
+    Raises DeviceError when the source has a problem, after the last final.
+    """
+    remarks = Remarks(display)
+    while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
+        ended = source.ended         # before taking: what is put last is then surely taken
+        taken = _step(source, recognizer, display, remarks, WAIT_S)
+        if ended and not taken:
+            break
+    source.close()
+    while _step(source, recognizer, display, remarks, 0):
+        pass
+    for caption in recognizer.flush():
+        display.show(caption)
+    display.close()
+    if problem:
+        raise DeviceError(problem)
+
+
+def _step(source: Source, recognizer: StreamingRecognizer, display: Display, remarks: "Remarks", wait_s: float) -> bool:
+    """Recognise all that waits; whether there was anything."""
+    taken = source.queue.take(wait_s)
+    if not taken:
+        return False
+    started_s = time.perf_counter()
+    stretches: list[tuple[int, list[np.ndarray]]] = []                       # samples dropped before, blocks without a gap
+    for block in taken:
+        if block.dropped or not stretches:
+            stretches.append((block.dropped, []))
+        stretches[-1][1].append(mono(block.samples))
+    for dropped, blocks in stretches:
+        captions = recognizer.skip(dropped) if dropped else []
+        for caption in captions + recognizer.feed(np.concatenate(blocks)):
+            display.show(caption)
+    heard_s = sum(len(block.samples) for block in taken) / source.rate_hz
+    remarks.after_step(source, time.perf_counter() - started_s, heard_s)
+    return True
+
+
+class Remarks:
+    """Tells the user, at most every 2 s, of audio that was lost and of a machine that is too slow."""
+
+    def __init__(self, display: Display):
+        self._display = display
+        self._told_s = -REMARK_EVERY_S
+        self._dropped = self._overflows = 0
+
+    def after_step(self, source: Source, took_s: float, heard_s: float):
+        """To be called after each step: it took `took_s` for `heard_s` of audio."""
+        now_s, queue = time.monotonic(), source.queue
+        if now_s - self._told_s < REMARK_EVERY_S:
+            return
+        parts = []
+        if queue.dropped > self._dropped:
+            parts.append(f"{(queue.dropped - self._dropped) / queue.rate_hz:.1f} s of sound dropped")
+        if source.overflows > self._overflows:
+            parts.append(f"the system lost sound {source.overflows - self._overflows} times")
+        if queue.waiting_s > BEHIND_S or queue.dropped > self._dropped:
+            parts.append(f"this machine cannot keep up: {1000 * took_s:.0f} ms of work where {1000 * heard_s:.0f} ms are allowed, "
+                         f"{queue.waiting_s:.1f} s behind; try --decoder greedy or a longer --chunk-ms")
+        if parts:
+            self._display.remark("; ".join(parts))
+            self._told_s, self._dropped, self._overflows = now_s, queue.dropped, source.overflows

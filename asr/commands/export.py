@@ -1,0 +1,48 @@
+"""`asr export`: a checkpoint becomes a bundle, once its graphs are seen to compute what the model computes."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--language", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Folder with lexicon.txt.gz and language.binary (made by `asr language`). Without it the bundle only decodes greedily.")
+@click.option("--speech", type=click.Path(path_type=Path), metavar="FOLDER",
+              help="Measure word error rates on the dev sets of this folder and keep them in the bundle.")
+@click.option("--utterances", type=click.IntRange(min=1), metavar="N", help="Measure on N utterances of each set only.")
+@click.option("--name", help="The bundle's name. Default: the file name of BUNDLE.")
+@click.option("--licence", default="", metavar="TEXT", help="Licence of the weights, for bundle.json.")
+@click.option("--card", type=click.Path(path_type=Path), metavar="FILE", help="MODEL_CARD.md for the bundle. Default: a short one.")
+@click.option("--features-input", is_flag=True, help="Also write acoustic.features.onnx, which takes log-mel instead of samples.")
+def export(checkpoint: Path, bundle: Path, language: Path | None, speech: Path | None, utterances: int | None, name: str | None,
+           licence: str, card: Path | None, features_input: bool) -> None:
+    r"""Turn CHECKPOINT into BUNDLE: a folder, or one file if it ends in .asr.
+
+    \b
+    asr export runs/english/best.pt asr/models/english --language runs/language
+    asr export runs/english/best.pt english.asr --language runs/language --speech ../shared/speech
+
+    The float and int8 graphs are compared with the model at several lengths and every latency. Where they differ, nothing is written.
+    """
+    from asr.training.checkpoint import load
+    from export import parity
+    from export.packaging import add_error_rates, export_bundle
+
+    def show(case) -> None:
+        click.echo(f"\rcompared: {case.length_s:g} s, {case.mode}        ", nl=False, err=True)
+
+    made, cases = export_bundle(load(checkpoint), bundle, name or bundle.stem, language, card, licence, features_input,
+                                parity.LENGTHS_S, show)
+    click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
+    click.echo(parity.table(cases))
+    sizes = {file: made.path(file).stat().st_size for file in made.files}
+    click.echo("\n".join(f"{size / 1e6:8.2f} MB  {file}" for file, size in sizes.items()))
+    if speech:
+        made = add_error_rates(bundle, speech, utterances)
+        for set_name, rates in made.wer.items():
+            click.echo("\n".join(f"WER {rate:6.2f} %  {set_name}, {precision}, {mode}" for precision, modes in rates.items()
+                                 for mode, rate in modes.items()))
+    click.echo(f"{bundle} is ready: asr transcribe --bundle {bundle} FILE")

@@ -1,0 +1,122 @@
+"""`asr live`: captions of what the microphone hears, or of a file at speaking pace."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TextIO
+
+import click
+
+from asr.config import LATENCIES
+from asr.errors import DeviceError
+
+
+@click.command(short_help="Show captions of what the microphone hears.")
+@click.option("--device", help="Number of an input device, its name, or a part of that. [default: the system's]")
+@click.option("--list-devices", is_flag=True, help="List the input devices and end.")
+@click.option("--input", "recording", type=click.Path(), help="Caption this file at speaking pace, not a microphone.")
+@click.option("--or-recording", "fallback", type=click.Path(), help="Caption this file when there is no microphone.")
+@click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
+              help="Sound recognised at once: less shows words sooner, more is more often right.")
+@click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
+@click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
+@click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
+def live(device, list_devices, recording, fallback, chunk_ms, decoder, bundle, precision):
+    """Show captions of what the microphone hears, until Ctrl-C.
+
+    On a terminal the line being spoken changes until its words are final; in a pipe there is a line for each final.
+
+    \b
+    asr live
+    asr live --list-devices
+    asr live --device "USB Audio" --chunk-ms 640
+    asr live --input talk.flac | tee talk.txt
+    """
+    with quiet_libraries() as errors:
+        if list_devices:
+            from asr.client.microphone import input_devices
+            for found in input_devices():
+                click.echo(str(found))
+            return
+        _caption(device, recording, fallback, int(chunk_ms), decoder, bundle, precision, errors)
+
+
+def _caption(device, recording, fallback, chunk_ms, decoder, bundle, precision, errors):
+    """Open the source, which records from then on, while the models load; then caption it."""
+    from asr.client.display import Display
+    display = Display(err=errors)
+
+    def open_source():
+        from asr.client.playback import Playback
+        if recording:
+            return Playback(recording)
+        from asr.client.microphone import Microphone
+        try:
+            return Microphone(device)
+        except DeviceError as error:
+            if not fallback:
+                raise
+            display.remark(f"asr: {error}")
+            display.remark(f"captions of {fallback} instead:")
+            return Playback(fallback)
+
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(open_source)
+        try:
+            from asr.client.models import load_models
+            from asr.client.recognizer import StreamingRecognizer
+            models = load_models(bundle, decoder, precision)
+            source = opening.result()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                opening.result().close()
+            raise
+    from asr.client import worker
+    recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
+    stop = worker.Stop()
+    previous = {number: signal.signal(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        source.queue.wait()
+        display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
+        worker.run(source, recognizer, display, stop)
+    finally:
+        source.close()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def since_start_s() -> float:
+    """Seconds since this process started, Python's own start included where the system tells it."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        return float(Path("/proc/uptime").read_text().split()[0]) - started_ticks / os.sysconf("SC_CLK_TCK")
+    return time.process_time()
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[TextIO]:
+    """Lets this program's own lines through to standard error, on the stream that is given, and not those that the C libraries
+    of the sound system write there on their own (several a fault).
+    """
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:                  # closed: nothing to keep quiet
+        yield sys.stderr
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
+    python_stderr = sys.stderr
+    with os.fdopen(kept, "w", encoding="utf-8", errors="replace", buffering=1) as errors:
+        sys.stderr = errors
+        try:
+            yield errors
+        finally:
+            sys.stderr = python_stderr
+            os.dup2(kept, 2)

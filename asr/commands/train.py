@@ -1,0 +1,51 @@
+"""`asr train RECIPE`: train a model, with a progress bar, or measure how fast this machine trains."""
+
+from pathlib import Path
+
+import click
+
+DEFAULT_RUN = "runs"
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--speech", type=click.Path(path_type=Path), help="Folder where the recipe's sets are looked for by name.")
+@click.option("--noise", type=click.Path(path_type=Path), help="Folder or tar of noise recordings to mix in, beside synthetic noise.")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder: checkpoints, curves, TensorBoard.  [default: runs/RECIPE]")
+@click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
+@click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
+@click.option("--passes", type=float, help="Passes over the data, instead of the recipe's; a run may be lengthened until its decay.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: one a core]")
+@click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
+def train(recipe, speech, noise, out, cache, resume, passes, threads, benchmark):
+    """Train a model by RECIPE, one of asr/training/recipes or a TOML file.
+
+    \b
+    asr train toy                                   learns recordings/ by heart in a minute
+    asr train english --speech ../shared/speech     the shipped model
+    asr train english --speech ../shared/speech --resume
+    asr train english --benchmark
+
+    A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C writes last.pt and ends.
+    """
+    import dataclasses
+
+    from asr.training.memory import keep_freed_memory
+    keep_freed_memory()
+    import torch
+
+    from asr.training.recipe import read_recipe
+    if threads:
+        torch.set_num_threads(threads)
+    plan = read_recipe(recipe)
+    if passes:
+        plan = dataclasses.replace(plan, optimisation=dataclasses.replace(plan.optimisation, passes=passes))
+    if benchmark:
+        from asr.training.throughput import benchmark_table
+        click.echo(benchmark_table(plan))
+        return
+    from asr.training.display import run_with_progress
+    from asr.training.setup import prepare
+    out = out or Path(DEFAULT_RUN) / plan.name
+    trainer = prepare(plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume)
+    run_with_progress(trainer)

@@ -1,0 +1,106 @@
+"""The n-gram: KenLM through flashlight's wrapper, with contexts as small numbers. Scores are log10 probabilities, as KenLM has them.
+
+Two hypotheses whose last words are the same are the same to an n-gram, so a context here is the last order - 1 words. (flashlight's own
+beam compares contexts by address, so it keeps such twins apart and they crowd the beam.)
+"""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from asr.errors import BundleError
+
+_BINARY_MAGIC = b"mmap lm http://kheafield.com/code"
+_ORDER_AT = 88                       # bytes before the order in a KenLM binary: its magic, padded to 56, and 32 of test values
+_BATCH = 4096                        # words scored before their KenLM states are let go
+
+
+class LanguageModel:
+    """A KenLM file (binary, or ARPA) and the words that it is asked about. Never changes; contexts belong to a stream."""
+
+    def __init__(self, path: Path, words: np.ndarray):
+        """`words` (W,) bytes: their index is their id. Raises BundleError for a file that KenLM cannot use."""
+        from flashlight.lib.text.decoder.kenlm import KenLM
+        from flashlight.lib.text.dictionary import Dictionary
+
+        self.order = read_order(path)
+        self.num_words = len(words)
+        try:
+            self.model = KenLM(str(path), Dictionary([word.decode() for word in words.tolist()]))
+        except (RuntimeError, ValueError) as error:
+            first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise BundleError(f"{path}: KenLM cannot use the language model ({first_line}): install the bundle again") from error
+
+    def unigrams(self) -> np.ndarray:
+        """Score of every word without context -> (W,) float32."""
+        scores = np.empty(self.num_words, np.float32)
+        score = self.model.score
+        for start in range(0, self.num_words, _BATCH):
+            nothing = self.model.start(True)                 # a state keeps those of all words asked of it
+            batch = range(start, min(start + _BATCH, self.num_words))
+            scores[start : batch.stop] = [score(nothing, word)[1] for word in batch]
+        return scores
+
+    def contexts(self) -> "Contexts":
+        """A fresh set of contexts, for one stream."""
+        return Contexts(self)
+
+
+class Contexts:
+    """The contexts that one stream has met, by number; 0 is the start of a sentence."""
+
+    def __init__(self, language: LanguageModel):
+        self._model = language.model
+        self._kept_words = language.order - 1
+        self._words: list[tuple[int, ...]] = [()]
+        self._states = [self._model.start(False)]
+        self._known: list[dict[int, tuple[float, int]]] = [{}]          # of each context: word -> score, next context
+        self._by_words = {(-1,): 0}
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def score(self, context: int, word: int) -> tuple[float, int]:
+        """log10 P(word | context), and the context after it."""
+        known = self._known[context]
+        if word not in known:
+            state, score = self._model.score(self._states[context], word)
+            words = (*self._words[context], word)[-self._kept_words :] if self._kept_words else ()
+            after = self._by_words.setdefault(words, len(self._states))
+            if after == len(self._states):
+                self._states.append(state)
+                self._words.append(words)
+                self._known.append({})
+            known[word] = score, after
+        return known[word]
+
+    def end_score(self, context: int) -> float:
+        """log10 P(end of sentence | context)."""
+        return self._model.finish(self._states[context])[1]
+
+    def keep_only(self, contexts: np.ndarray) -> np.ndarray:
+        """Forget all but `contexts` (distinct numbers); they become 0, 1, ... Returns for each old number the new one, or -1."""
+        renumbered = np.full(len(self._states), -1, np.int64)
+        renumbered[contexts] = np.arange(len(contexts))
+        self._words = [self._words[i] for i in contexts]
+        self._states = [self._states[i] for i in contexts]
+        self._known = [{} for _ in contexts]
+        self._by_words = {words or (-1,): i for i, words in enumerate(self._words)}
+        return renumbered
+
+
+def read_order(path: Path) -> int:
+    """Length of the longest n-grams in a KenLM binary or an ARPA file. Raises BundleError."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise BundleError(f"{path}: the language model cannot be read ({error.strerror}): install the bundle again") from error
+    if head.startswith(_BINARY_MAGIC) and len(head) > _ORDER_AT:
+        order = struct.unpack_from("<B", head, _ORDER_AT)[0]
+    else:
+        order = head.count(b"\nngram ")
+    if not 1 <= order <= 6:
+        raise BundleError(f"{path} is no KenLM language model: install the bundle again")
+    return order

@@ -1,0 +1,53 @@
+"""Settings of the decoders. A bundle's `decoding` entry holds those that `asr tune` chose for it; what it leaves out has the values here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from asr.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence = logistic(offset + slope * evidence), where evidence is a mean log-odds of a word's units (see confidence.py)."""
+
+    slope: float = 0.7
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class UnknownWords:
+    """When a word of the pieces head takes the place of lexicon words (see unknown.py)."""
+
+    gap: float = 0.35                # nats a frame by which the lexicon words explain the phones worse than the best free phones
+    confidence: float = 0.75         # least geometric mean of the probabilities of the word's pieces; above 1 = never replace
+
+
+@dataclass(frozen=True)
+class DecodingOptions:
+    """Weights as in flashlight and torchaudio: score = log P(phones) + lm_weight * log10 P(words) + word_score * number of words."""
+
+    lm_weight: float = 2.0
+    word_score: float = 0.0
+    beam_size: int = 64              # states kept after each frame
+    beam_threshold: float = 14.0     # states this far below the best are dropped
+    log_add: bool = True             # sum over alignments instead of the best one
+    blank_threshold: float = 0.98    # frames whose blank is likelier than this skip the beam
+    confidence: Calibration = field(default_factory=Calibration)
+    greedy_confidence: Calibration = field(default_factory=Calibration)
+    unknown: UnknownWords = field(default_factory=UnknownWords)
+
+    def with_changes(self, changes: Mapping) -> "DecodingOptions":
+        """These options with `changes` (as in bundle.json: nested entries are dicts) put over them. Raises BundleError."""
+        known = {f.name: f.default_factory if callable(f.default_factory) else None for f in fields(self)}
+        values = {}
+        for name, value in changes.items():
+            if name not in known:
+                raise BundleError(f"unknown decoding option {name!r}: one of {', '.join(known)} is expected")
+            try:
+                if known[name]:                                          # a nested dataclass
+                    values[name] = value if isinstance(value, known[name]) else replace(getattr(self, name), **value)
+                else:
+                    values[name] = type(getattr(self, name))(value)
+            except (TypeError, ValueError) as error:
+                raise BundleError(f"decoding option {name}: {value!r} does not fit ({error})") from error
+        return replace(self, **values)

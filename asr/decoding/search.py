@@ -1,0 +1,235 @@
+"""The beam search itself: CTC prefix search over the lexicon's phones with an n-gram, one frame at a time, all states at once in numpy.
+
+A state is a place in the lexicon (a trie node) after a language model context. It carries two scores, of the alignments that end in the
+blank and of those that end in its phone (Graves 2006; Hannun 2014), so one state stands for what other beams keep as several. Every word
+ends in the unit `|`; the root's phone is `|`, whose repeats the root absorbs. The language model's score of the likeliest word below a
+node is taken in on the way (look-ahead) and replaced by the word's own at its end.
+
+A trace is a link in the chain of finished words: (word, node where it ended, frame of its `|`, previous trace). Traces that all states
+share are final; `settle` hands them out, and forgets what no state needs, so memory stays bounded over hours.
+"""
+
+import math
+
+import numpy as np
+
+from asr.decoding.language_model import LanguageModel
+from asr.decoding.lexicon_trie import ROOT, Trie
+from asr.decoding.options import DecodingOptions
+
+BLANK = 0
+NO_TRACE = 0                         # the trace before the first word
+OPEN_WORD_SCORE = -3.0               # at the end a word may lack its `|`, at this price in nats
+_CONTEXTS_KEPT = 4000                # settle forgets language model contexts beyond these (about 2 MB)
+
+
+class Search:
+    """One utterance's search. `frames` is how many it has taken in."""
+
+    def __init__(self, trie: Trie, language: LanguageModel, options: DecodingOptions):
+        self.trie, self.options = trie, options
+        self.frames = 0
+        self._contexts = language.contexts()
+        self._fold = np.logaddexp if options.log_add else np.maximum
+        self._log_blank_threshold = math.log(options.blank_threshold) if options.blank_threshold < 1 else 0.0
+        self._look_ahead = trie.best_score
+        self._base = 0.0                                     # subtracted from all scores so far, so that they stay small
+        self._traces = [(-1, ROOT, -1, NO_TRACE)]            # (word, end node, frame of its `|`, previous)
+        # the beam, ordered by key = context * N + node; all (B,)
+        self._context = np.zeros(1, np.int64)
+        self._node = np.zeros(1, np.int64)
+        self._blank = np.zeros(1)                            # score of the alignments that end in a blank
+        self._phone = np.full(1, -np.inf)                    # ... and of those that end in the node's phone
+        self._trace = np.zeros(1, np.int64)
+
+    def step(self, phones: np.ndarray) -> None:
+        """Take in (T, P) log-probabilities."""
+        for frame in phones.astype(np.float64):
+            if frame[BLANK] > self._log_blank_threshold:     # nothing but the blank can happen here
+                self._blank = self._fold(self._blank, self._phone) + frame[BLANK]
+                self._phone = np.full(len(self._node), -np.inf)
+            else:
+                self._advance(frame)
+            self.frames += 1
+
+    def _advance(self, frame: np.ndarray) -> None:
+        """One frame (P,) float64."""
+        trie, options = self.trie, self.options
+        node, total = self._node, self._fold(self._blank, self._phone)
+        blank = total + frame[BLANK]
+        phone = np.where(node == ROOT, total, self._phone) + frame[trie.phone[node]]
+        trace = self._trace
+        row, child, arrived = self._enter_children(frame, total)
+        bound = max(self._fold(blank, phone).max(), arrived.max(initial=-np.inf)) - options.beam_threshold
+        worth = arrived > bound
+        row, child, arrived = row[worth], child[worth], arrived[worth]
+        context, arrived_trace = self._context[row], trace[row]
+        ended = self._end_words(frame, total, bound)
+        if ended:
+            context = np.concatenate((context, np.array(list(ended), np.int64)))
+            child = np.concatenate((child, np.zeros(len(ended), np.int64)))
+            arrived = np.concatenate((arrived, [entry[0] for entry in ended.values()]))
+            arrived_trace = np.concatenate((arrived_trace, -1 - np.arange(len(ended))))      # made for those that survive
+
+        # arrivals where the beam has a state already
+        keys = self._context * len(trie.parent) + node
+        new_keys = context * len(trie.parent) + child
+        place = np.minimum(np.searchsorted(keys, new_keys), len(keys) - 1)
+        met = keys[place] == new_keys
+        if met.any():
+            there, score = place[met], arrived[met]
+            better = score > np.maximum(phone[there], blank[there])
+            trace = trace.copy()
+            trace[there[better]] = arrived_trace[met][better]
+            phone[there] = self._fold(phone[there], score)
+            fresh = ~met
+            context, child, arrived, arrived_trace = context[fresh], child[fresh], arrived[fresh], arrived_trace[fresh]
+            new_keys = new_keys[fresh]
+
+        keys = np.concatenate((keys, new_keys))
+        phone = np.concatenate((phone, arrived))
+        blank = np.concatenate((blank, np.full(len(arrived), -np.inf)))
+        kept = self._best_states(self._fold(phone, blank))
+        kept = kept[np.argsort(keys[kept])]
+        self._context = np.concatenate((self._context, context))[kept]
+        self._node = np.concatenate((node, child))[kept]
+        self._phone, self._blank = phone[kept], blank[kept]
+        self._trace = np.concatenate((trace, arrived_trace))[kept]
+        if ended:
+            self._make_traces(list(ended.values()))
+
+    def _enter_children(self, frame: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Every step down the trie: the beam row it starts from, the node it comes to, its score -> three (C,) arrays."""
+        trie, node = self.trie, self._node
+        count = trie.num_children[node]
+        row = np.repeat(np.arange(len(node)), count)
+        child = np.arange(len(row)) + (trie.first_child[node] - np.cumsum(count) + count)[row]
+        phone = trie.phone[child]
+        gain = self.options.lm_weight * (self._look_ahead[child] - self._look_ahead[node][row])
+        before = np.where(phone == trie.phone[node][row], self._blank[row], total[row])      # a repeat needs a blank between
+        return row, child, before + frame[phone] + gain
+
+    def _end_words(self, frame: np.ndarray, total: np.ndarray, bound: float) -> dict[int, tuple[float, int, int, int]]:
+        """Every word that can end at this frame: next context -> (score, word, node, previous trace), the best way to each."""
+        trie, options = self.trie, self.options
+        score = total + (frame[trie.phone[ROOT]] + options.word_score - options.lm_weight * self._look_ahead[self._node])
+        ends = np.flatnonzero((trie.num_words[self._node] > 0) & (score > bound))            # no log-probability is above 0
+        ended: dict[int, tuple[float, int, int, int]] = {}
+        for i in ends.tolist():
+            context, node = int(self._context[i]), int(self._node[i])
+            for word in self._words_at(node):
+                language, after = self._contexts.score(context, word)
+                with_word = float(score[i] + options.lm_weight * language)
+                if with_word <= bound:
+                    continue
+                known = ended.get(after)
+                if known is None:
+                    ended[after] = with_word, word, node, int(self._trace[i])
+                else:
+                    best = ended[after] if known[0] >= with_word else (with_word, word, node, int(self._trace[i]))
+                    ended[after] = (float(self._fold(known[0], with_word)), *best[1:])
+        return ended
+
+    def _best_states(self, total: np.ndarray) -> np.ndarray:
+        """Which states stay: within the threshold of the best, and the beam's size of them."""
+        kept = np.flatnonzero(total > total.max() - self.options.beam_threshold)
+        if len(kept) > self.options.beam_size:
+            kept = kept[np.argpartition(-total[kept], self.options.beam_size)[: self.options.beam_size]]
+        return kept
+
+    def _make_traces(self, ended: list[tuple[float, int, int, int]]) -> None:
+        """Give the surviving new words their traces."""
+        for i in np.flatnonzero(self._trace < 0).tolist():
+            _, word, node, previous = ended[-1 - int(self._trace[i])]
+            self._trace[i] = len(self._traces)
+            self._traces.append((word, node, self.frames, previous))
+
+    def best(self) -> tuple[list[tuple[int, int, int]], float]:
+        """Finished words of the best state that are not settled yet, each (word, end node, frame of its `|`), and its score."""
+        total = self._fold(self._blank, self._phone)
+        best = int(total.argmax())
+        return self._words_of(int(self._trace[best])), float(total[best]) + self._base
+
+    def finish(self) -> tuple[list[tuple[int, int, int]], float]:
+        """The same at the end of the utterance: words may lack their last `|`, and the language model scores the end."""
+        ways = [way for i in range(len(self._node)) for way in self._endings(i)]
+        if not ways:                                         # all states are within words: drop those
+            return self.best()
+        score, trace, last = max(ways, key=lambda way: way[0])
+        return [*self._words_of(trace), *last], score + self._base
+
+    def _endings(self, i: int) -> list[tuple[float, int, list[tuple[int, int, int]]]]:
+        """The ways in which state `i` can end the utterance: score, trace, and the word that ends with it."""
+        trie, options = self.trie, self.options
+        node, context, trace = int(self._node[i]), int(self._context[i]), int(self._trace[i])
+        total = float(self._fold(self._blank[i], self._phone[i]))
+        if node == ROOT:
+            return [(total + options.lm_weight * self._contexts.end_score(context), trace, [])]
+        total += OPEN_WORD_SCORE + options.word_score - options.lm_weight * float(self._look_ahead[node])
+        ways = []
+        for word in self._words_at(node):
+            language, after = self._contexts.score(context, word)
+            score = total + options.lm_weight * (language + self._contexts.end_score(after))
+            ways.append((score, trace, [(word, node, self.frames)]))
+        return ways
+
+    def _words_at(self, node: int) -> list[int]:
+        first = self.trie.first_word[node]
+        return self.trie.word_ids[first : first + self.trie.num_words[node]].tolist()
+
+    def settle(self, longest_frames: int) -> list[tuple[int, int, int]]:
+        """Words that all states agree on, which then are no longer in `best`, each (word, end node, frame of its `|`).
+
+        States that still disagree on words `longest_frames` back are dropped unless they agree with the best one, so the wait is bounded.
+        """
+        shared = self._shared_trace()
+        best = int(self._fold(self._blank, self._phone).argmax())
+        old = self._ancestor(int(self._trace[best]), self.frames - longest_frames)
+        if old > shared:
+            keep = np.array([self._ancestor(trace, self.frames - longest_frames) == old for trace in self._trace.tolist()])
+            self._context, self._node, self._trace = self._context[keep], self._node[keep], self._trace[keep]
+            self._blank, self._phone = self._blank[keep], self._phone[keep]
+            shared = self._shared_trace()
+        words = self._words_of(shared)
+        self._forget(shared)
+        return words
+
+    def _shared_trace(self) -> int:
+        """The last trace that all states have in common. A trace's number is above that of its previous one."""
+        heads = set(self._trace.tolist())
+        while len(heads) > 1:
+            last = max(heads)
+            heads.remove(last)
+            heads.add(self._traces[last][3])
+        return heads.pop()
+
+    def _ancestor(self, trace: int, frame: int) -> int:
+        """The last trace on the way to `trace` whose word ended before `frame`."""
+        while trace != NO_TRACE and self._traces[trace][2] >= frame:
+            trace = self._traces[trace][3]
+        return trace
+
+    def _words_of(self, trace: int) -> list[tuple[int, int, int]]:
+        words = []
+        while trace != NO_TRACE:
+            words.append(self._traces[trace][:3])
+            trace = self._traces[trace][3]
+        return words[::-1]
+
+    def _forget(self, shared: int) -> None:
+        """Make `shared` the first trace, drop traces that lead to no state, unused contexts, and the common part of all scores."""
+        needed, queue = set(), set(self._trace.tolist())
+        while queue:
+            trace = queue.pop()
+            if trace > shared and trace not in needed:
+                needed.add(trace)
+                queue.add(self._traces[trace][3])
+        renumbered = {shared: NO_TRACE, **{trace: i + 1 for i, trace in enumerate(sorted(needed))}}
+        word, node, frame, _ = self._traces[shared]
+        self._traces = [(word, node, frame, NO_TRACE), *((*self._traces[t][:3], renumbered[self._traces[t][3]]) for t in sorted(needed))]
+        self._trace = np.array([renumbered[trace] for trace in self._trace.tolist()], np.int64)
+        if len(self._contexts) > _CONTEXTS_KEPT:
+            used = np.unique(self._context)
+            self._context = self._contexts.keep_only(used)[self._context]                    # keeps the beam's order by key
+        top = float(self._fold(self._blank, self._phone).max())
+        self._blank, self._phone, self._base = self._blank - top, self._phone - top, self._base + top

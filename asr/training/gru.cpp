@@ -1,0 +1,173 @@
+// The recurrence of a GRU on a CPU, forward and backward, for several sequences at once (directions, blocks).
+//
+// Gates as in torch.nn.GRU: r, z, n with n = tanh(gx_n + r * q), q = W_hn h + b_hn. The input gates gx (bias included) come in as one
+// product made outside. Each thread takes whole sequences, or rows of one where there are more threads than sequences, and runs
+// through time alone: no barrier a step, which is what torch.nn.GRU loses on two cores, most of all when one is busy elsewhere.
+// The elementwise part is one pass over a step's rows in float32; storage is float32 or bfloat16.
+
+#include <ATen/Parallel.h>
+#include <torch/extension.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+using torch::Tensor;
+
+inline float to_float(float v) { return v; }
+inline float to_float(uint16_t v) {
+  uint32_t bits = static_cast<uint32_t>(v) << 16;
+  float out;
+  std::memcpy(&out, &bits, 4);
+  return out;
+}
+inline void store(float* to, float v) { *to = v; }
+inline void store(uint16_t* to, float v) {              // round to nearest even; values here are never NaN
+  uint32_t bits;
+  std::memcpy(&bits, &v, 4);
+  *to = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
+inline float tanh_of(float x) { return 2.0f / (1.0f + std::exp(-2.0f * x)) - 1.0f; }
+
+template <typename T>
+T* pointer(const Tensor& t) { return reinterpret_cast<T*>(t.data_ptr()); }
+
+struct Piece { int64_t sequence, begin, end; };         // rows [begin, end) of a sequence
+
+std::vector<Piece> pieces_of(const std::vector<Tensor>& gx) {
+  int64_t sequences = gx.size(), threads = at::get_num_threads();
+  int64_t splits = std::max<int64_t>(1, threads / sequences);
+  std::vector<Piece> pieces;
+  for (int64_t s = 0; s < sequences; ++s) {
+    int64_t rows = gx[s].size(1), step = (rows + splits - 1) / splits;
+    for (int64_t begin = 0; begin < rows; begin += step) pieces.push_back({s, begin, std::min(rows, begin + step)});
+  }
+  return pieces;
+}
+
+template <typename T>
+void forward_piece(const Tensor& gx, const Tensor& w, const Tensor& bn, const Tensor& h0, bool reverse, const Tensor& h,
+                   const Tensor& saved, int64_t begin, int64_t end) {
+  const int64_t steps = gx.size(0), n = gx.size(1), H = h.size(2), rows = end - begin;
+  Tensor state = h0.slice(0, begin, end).to(torch::kFloat).contiguous().clone();
+  Tensor previous = state.to(gx.scalar_type()), g = torch::empty({rows, 3 * H}, gx.options());
+  const float* b = pointer<float>(bn);
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t t = reverse ? steps - 1 - i : i, at = t * n + begin;
+    at::mm_out(g, previous, w);
+    for (int64_t row = 0; row < rows; ++row) {
+      const T* x = pointer<T>(gx) + (at + row) * 3 * H;
+      const T* k = pointer<T>(g) + row * 3 * H;
+      T* out = pointer<T>(h) + (at + row) * H;
+      T* keep = pointer<T>(saved) + (at + row) * 4 * H;
+      float* s = pointer<float>(state) + row * H;
+#pragma GCC ivdep
+      for (int64_t j = 0; j < H; ++j) {
+        const float r = sigmoid(to_float(x[j]) + to_float(k[j]));
+        const float z = sigmoid(to_float(x[H + j]) + to_float(k[H + j]));
+        const float q = to_float(k[2 * H + j]) + b[j];
+        const float c = tanh_of(to_float(x[2 * H + j]) + r * q);
+        s[j] = c + z * (s[j] - c);
+        store(out + j, s[j]);
+        store(keep + j, r);
+        store(keep + H + j, z);
+        store(keep + 2 * H + j, c);
+        store(keep + 3 * H + j, q);
+      }
+    }
+    previous = h.select(0, t).slice(0, begin, end);
+  }
+}
+
+template <typename T>
+void backward_piece(const Tensor& grad, const Tensor& h, const Tensor& saved, const Tensor& wt, const Tensor& h0, bool reverse,
+                    const Tensor& dgx, const Tensor& dq, const Tensor& dh0, int64_t begin, int64_t end) {
+  const int64_t steps = h.size(0), n = h.size(1), H = h.size(2), rows = end - begin;
+  Tensor carry = torch::zeros({rows, H}, h0.options()), dg = torch::empty({rows, 3 * H}, h.options());
+  Tensor through = torch::zeros({rows, H}, h.options());
+  const Tensor first = h0.to(h.scalar_type()).contiguous();
+  for (int64_t i = steps - 1; i >= 0; --i) {
+    const int64_t t = reverse ? steps - 1 - i : i, before = reverse ? t + 1 : t - 1;
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t at = t * n + begin + row;
+      const T* up = pointer<T>(grad) + at * H;
+      const T* keep = pointer<T>(saved) + at * 4 * H;
+      const T* last = i == 0 ? pointer<T>(first) + (begin + row) * H : pointer<T>(h) + (before * n + begin + row) * H;
+      T* gates = pointer<T>(dgx) + at * 3 * H;
+      T* gq = pointer<T>(dq) + at * H;
+      T* buffer = pointer<T>(dg) + row * 3 * H;
+      const T* back = pointer<T>(through) + row * H;
+      float* c = pointer<float>(carry) + row * H;
+#pragma GCC ivdep
+      for (int64_t j = 0; j < H; ++j) {
+        const float r = to_float(keep[j]), z = to_float(keep[H + j]), v = to_float(keep[2 * H + j]), q = to_float(keep[3 * H + j]);
+        const float dh = to_float(up[j]) + c[j] + to_float(back[j]);
+        const float dn = dh * (1 - z) * (1 - v * v);
+        const float dr = dn * q * r * (1 - r);
+        const float dz = dh * (to_float(last[j]) - v) * z * (1 - z);
+        c[j] = dh * z;
+        store(gates + j, dr);
+        store(gates + H + j, dz);
+        store(gates + 2 * H + j, dn);
+        store(gq + j, dn * r);
+        store(buffer + j, dr);
+        store(buffer + H + j, dz);
+        store(buffer + 2 * H + j, dn * r);
+      }
+    }
+    at::mm_out(through, dg, wt);
+  }
+  dh0.slice(0, begin, end).copy_(carry + through);
+}
+
+template <typename F>
+void each_piece(const std::vector<Piece>& pieces, const F& run) {
+  at::parallel_for(0, pieces.size(), 1, [&](int64_t from, int64_t to) {
+    at::AutoDispatchBelowADInplaceOrView guard;
+    for (int64_t i = from; i < to; ++i) run(pieces[i]);
+  });
+}
+
+}  // namespace
+
+// gx[s] (T, N, 3H), w[s] (H, 3H) in the storage type; bn[s] (H), h0[s] (N, H) float32 -> {h (T, N, H), saved (T, N, 4H)} of each sequence.
+std::vector<Tensor> forward(const std::vector<Tensor>& gx, const std::vector<Tensor>& w, const std::vector<Tensor>& bn,
+                            const std::vector<Tensor>& h0, const std::vector<int64_t>& reverse) {
+  std::vector<Tensor> out;
+  for (const Tensor& g : gx) {
+    out.push_back(torch::empty({g.size(0), g.size(1), g.size(2) / 3}, g.options()));
+    out.push_back(torch::empty({g.size(0), g.size(1), g.size(2) / 3 * 4}, g.options()));
+  }
+  each_piece(pieces_of(gx), [&](const Piece& p) {
+    auto run = gx[p.sequence].scalar_type() == torch::kFloat ? forward_piece<float> : forward_piece<uint16_t>;
+    run(gx[p.sequence], w[p.sequence], bn[p.sequence], h0[p.sequence], reverse[p.sequence], out[2 * p.sequence], out[2 * p.sequence + 1],
+        p.begin, p.end);
+  });
+  return out;
+}
+
+// grad[s] (T, N, H), wt[s] (3H, H) -> {dgx (T, N, 3H), dq (T, N, H), dh0 (N, H) float32} of each sequence.
+std::vector<Tensor> backward(const std::vector<Tensor>& grad, const std::vector<Tensor>& h, const std::vector<Tensor>& saved,
+                             const std::vector<Tensor>& wt, const std::vector<Tensor>& h0, const std::vector<int64_t>& reverse) {
+  std::vector<Tensor> out;
+  for (size_t s = 0; s < h.size(); ++s) {
+    out.push_back(torch::empty({h[s].size(0), h[s].size(1), h[s].size(2) * 3}, h[s].options()));
+    out.push_back(torch::empty_like(h[s]));
+    out.push_back(torch::empty_like(h0[s]));
+  }
+  each_piece(pieces_of(h), [&](const Piece& p) {
+    const int64_t s = p.sequence;
+    auto run = h[s].scalar_type() == torch::kFloat ? backward_piece<float> : backward_piece<uint16_t>;
+    run(grad[s], h[s], saved[s], wt[s], h0[s], reverse[s], out[3 * s], out[3 * s + 1], out[3 * s + 2], p.begin, p.end);
+  });
+  return out;
+}
+
+PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
+  m.def("forward", &forward, pybind11::call_guard<pybind11::gil_scoped_release>());
+  m.def("backward", &backward, pybind11::call_guard<pybind11::gil_scoped_release>());
+}

@@ -1,0 +1,215 @@
+"""The training loop: batches in, checkpoints and curves out; resumes where it stopped, in the data too.
+
+All chance of a step comes from (seed, step), so a run that was stopped goes on as if it had not been. Development results are those of
+the averaged weights. `last.pt` is written every ten minutes, `best.pt` at each new best development loss.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr.config import RATE_HZ, REDUCTION, SHIFT_SAMPLES, Latency
+from asr.errors import CheckpointError
+from asr.training import checkpoint as checkpoints
+from asr.training.batches import Batch, Batches, Place
+from asr.training.checkpoint import Checkpoint
+from asr.training.curves import History
+from asr.training.evaluate import Result, evaluate
+from asr.training.losses import Loss, Targets, ctc_losses
+from asr.training.masking import mask
+from asr.training.model import AcousticModel
+from asr.training.optimisation import MovingAverage, Schedule, make_optimiser
+from asr.training.prefetch import prefetch
+from asr.training.recipe import LatencyConfig, Recipe
+from asr.training.units import TrainingUnits
+
+CHECKPOINT_S = 600
+REPORT_STEPS = 20
+
+
+@dataclass
+class Progress:
+    """Where a run is."""
+
+    step: int = 0
+    place: Place = Place()
+    passes: float = 0.0
+    audio_s: float = 0.0             # seen so far, before speed
+    best_loss: float = math.inf
+    since_best: int = 0              # evaluations
+    results: dict = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one model into a run folder."""
+
+    def __init__(self, recipe: Recipe, batches: Batches, development: Mapping[str, Batches], units: TrainingUnits, folder: Path,
+                 device: torch.device, dtype: torch.dtype, evaluate_every: float = 0.5):
+        torch.manual_seed(recipe.data.seed)
+        self.recipe, self.batches, self.development, self.units = recipe, batches, development, units
+        self.folder, self.device, self.dtype, self.evaluate_every = folder, device, dtype, evaluate_every
+        self.model = AcousticModel(recipe.model)
+        self.schedule = Schedule.planned(recipe.optimisation)
+        self.progress = Progress()
+        self.optimiser = make_optimiser(self.model, recipe.optimisation)
+        self.average = MovingAverage(self.model, recipe.optimisation.average_decay)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.history = History(folder)
+
+    def fit_features(self, rows: int = 300) -> None:
+        """Set the mean and variance of the log-mel bands from some rows of the first batches' utterances, undistorted."""
+        store, rng = self.batches.store, np.random.default_rng(self.recipe.data.seed)
+        chosen = rng.choice(len(store), min(rows, len(store)), replace=False)
+        self.model.features.fit([torch.from_numpy(store.samples(i).astype(np.float32) / 32768) for i in chosen])
+
+    def resume(self, path: Path) -> None:
+        """Take up a run from its checkpoint. Raises CheckpointError where it is of another model or has no training state."""
+        held = checkpoints.load(path)
+        if held.training is None or held.config != self.recipe.model:
+            raise CheckpointError(f"{path}: cannot be resumed with this recipe: " + (
+                "it was made for export alone" if held.training is None else "the [model] sizes differ; use the recipe it was made with"))
+        state = held.training
+        self.model.load_state_dict({k: v.float() for k, v in state["weights"].items()})
+        self.average.weights = {k: v.float() for k, v in state["average"].items()}
+        self.optimiser.load_state_dict(checkpoints.restore_first_moments(state["optimiser"]))
+        saved = dict(state["progress"])
+        place = Place(*saved.pop("place"))
+        if state["fingerprint"] != self.batches.fingerprint:                # other data: go on from the start of the next pass
+            place = Place(place.epoch + 1, 0)
+        self.progress = Progress(place=place, **saved)
+        if state["decayed"]:
+            self.schedule.decay_from, self.schedule.end = state["schedule"]
+
+    def run(self, report: Callable[[Progress, dict], None]) -> Progress:
+        """Train to the end of the schedule. `report` hears of the progress and the newest numbers every few steps."""
+        self.model.to(self.device).train()
+        saved_at = time.monotonic()
+        next_evaluation = self.progress.passes + self.evaluate_every
+        window = _Window()
+        batches = prefetch(self.batches, self.progress.place)
+        try:
+            for batch in batches:
+                progress = self.progress
+                rate = self.schedule.rate(progress.step, progress.passes)
+                window.add(self._step(batch, rate), batch, rate)
+                progress.step += 1
+                progress.audio_s += batch.seconds
+                progress.place = batch.next_place
+                progress.passes = batch.place.epoch + (batch.place.batch + 1) / self.batches.num_batches(batch.place.epoch)
+                if progress.step % REPORT_STEPS == 0:
+                    numbers = {"passes": progress.passes, **window.numbers()}
+                    self.history.add("train", progress.step, numbers)
+                    report(progress, numbers)
+                    window = _Window()
+                finished = progress.passes >= self.schedule.end
+                if progress.passes >= next_evaluation or finished:
+                    self._evaluate()
+                    report(progress, {})
+                    next_evaluation = progress.passes + self.evaluate_every
+                    window = _Window()
+                if finished or time.monotonic() - saved_at > CHECKPOINT_S:
+                    self.save("last.pt")
+                    saved_at = time.monotonic()
+                if finished:
+                    return progress
+        except KeyboardInterrupt:
+            self.save("last.pt")
+            raise
+        finally:
+            batches.close()
+        return self.progress
+
+    def save(self, name: str) -> Path:
+        """Write a checkpoint of the run as it stands."""
+        progress = {**vars(self.progress), "place": tuple(self.progress.place)}
+        averaged = {**self.model.state_dict(), **self.average.weights}
+        training = {
+            "weights": self.model.state_dict(), "average": self.average.weights, "optimiser": self.optimiser.state_dict(),
+            "progress": progress, "fingerprint": self.batches.fingerprint,
+            "schedule": (self.schedule.decay_from, self.schedule.end), "decayed": self.progress.passes >= self.schedule.decay_from,
+        }
+        path = self.folder / name
+        checkpoints.save(Checkpoint(self.recipe.model, self.units.phones, self.units.pieces, self.units.piece_model, averaged,
+                                    self.recipe.source, progress, training), path)
+        return path
+
+    def _step(self, batch: Batch, rate: float) -> Loss:
+        seed = self.recipe.data.seed * 1_000_003 + self.progress.step
+        torch.manual_seed(seed)
+        chance = torch.Generator().manual_seed(seed)
+        latency = draw_latency(self.recipe.latency, chance)
+        samples = torch.from_numpy(batch.samples).to(self.device)
+        targets = self.units.targets(batch.texts)
+        frames = frames_of(torch.from_numpy(batch.lengths), batch.speed)
+        with torch.no_grad():
+            mel = self.model.log_mel(samples, batch.speed)
+            mel = mask(mel, frames * REDUCTION, self.recipe.masking, chance)
+        phones, pieces, halfway = self.model.encode_halfway(mel, latency, self.dtype)
+        loss = ctc_losses(self.recipe.loss, phones, pieces, halfway, frames, targets)
+        loss.total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimisation.clip_norm, foreach=True)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.average.update(self.model, self.progress.step)
+        return loss
+
+    def _evaluate(self) -> None:
+        progress, results = self.progress, {}
+        self.average.swap(self.model)
+        for name, batches in self.development.items():
+            results[name] = evaluate(self.model, self._development(batches), None, self.units.words_of, self.dtype)
+            self.history.add(name, progress.step, {"passes": progress.passes, **vars(results[name])})
+        self.average.swap(self.model)
+        progress.results = {name: vars(result) for name, result in results.items()}
+        loss = float(np.mean([result.loss for result in results.values()])) if results else math.nan
+        progress.since_best += 1
+        if loss < progress.best_loss:
+            progress.best_loss, progress.since_best = loss, 0
+            self.save("best.pt")
+        elif progress.since_best >= self.recipe.optimisation.patience:
+            self.schedule.decay_now(progress.passes)
+        self.history.draw()
+
+    def _development(self, batches: Batches) -> Iterator[tuple[Tensor, Tensor, Targets, list[str]]]:
+        for batch in batches.stream(end_epoch=1):
+            frames = frames_of(torch.from_numpy(batch.lengths), 1.0)
+            yield torch.from_numpy(batch.samples).to(self.device), frames, self.units.targets(batch.texts), self.units.normal(batch.texts)
+
+
+def draw_latency(config: LatencyConfig, chance: torch.Generator) -> Latency | None:
+    """Full context (None) or a random chunk and right context."""
+    if torch.rand((), generator=chance) < config.full_part:
+        return None
+    chunk = config.chunks[torch.randint(len(config.chunks), (), generator=chance)]
+    right = int(torch.randint(config.right_from, config.right_to + 1, (), generator=chance))
+    return Latency(chunk, min(right, chunk))
+
+
+def frames_of(lengths: Tensor, speed: float) -> Tensor:
+    """Output frames of utterances of `lengths` samples (N,) read at a speed; as AcousticModel.log_mel counts them."""
+    return -(-lengths // (REDUCTION * round(SHIFT_SAMPLES * speed))) + 1
+
+
+class _Window:
+    """Means over the steps since the last report."""
+
+    def __init__(self):
+        self.began, self.audio_s, self.rate, self.terms = time.monotonic(), 0.0, 0.0, []
+
+    def add(self, loss: Loss, batch: Batch, rate: float) -> None:
+        self.terms.append((loss.total.item(), loss.phones.item(), loss.pieces.item()))
+        self.audio_s += batch.samples.size / RATE_HZ
+        self.rate = rate
+
+    def numbers(self) -> dict[str, float]:
+        total, phones, pieces = np.mean(self.terms, axis=0).tolist()
+        return {"loss": total, "phones": phones, "pieces": pieces, "rate": self.rate,
+                "audio_per_s": self.audio_s / (time.monotonic() - self.began)}

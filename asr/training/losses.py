@@ -1,0 +1,59 @@
+"""The training loss: CTC on phones and on word pieces, and CTC half way up as a regulariser.
+
+Each term is the sum over the batch divided by its number of labels, so a value reads as nats a phone (or piece) whatever the batch's
+size. Intermediate CTC: Lee and Watanabe, "Intermediate Loss Regularization for CTC-based Speech Recognition", arXiv 2102.03216.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms beside the phones', which counts one."""
+
+    pieces: float = 0.4
+    halfway: float = 0.3
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Label ids of a batch: each (sum of lengths,) int64 with lengths (N,) int64."""
+
+    phones: Tensor
+    phone_lengths: Tensor
+    pieces: Tensor
+    piece_lengths: Tensor
+
+    @classmethod
+    def of(cls, phones: list[list[int]], pieces: list[list[int]]) -> "Targets":
+        def flat(rows):
+            return torch.tensor([i for row in rows for i in row], dtype=torch.long), torch.tensor([len(row) for row in rows])
+        return cls(*flat(phones), *flat(pieces))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The terms of one batch, each a mean over labels."""
+
+    total: Tensor
+    phones: Tensor
+    pieces: Tensor
+
+
+def ctc_losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tensor, frames: Tensor, targets: Targets) -> Loss:
+    """phones (T, N, P), pieces (T, N, V), halfway (T, N, P) log-probabilities; frames (N,) valid lengths -> Loss."""
+    phone_loss = _ctc(phones, targets.phones, frames, targets.phone_lengths)
+    piece_loss = _ctc(pieces, targets.pieces, frames, targets.piece_lengths)
+    total = phone_loss + config.pieces * piece_loss
+    if config.halfway:
+        total = total + config.halfway * _ctc(halfway, targets.phones, frames, targets.phone_lengths)
+    return Loss(total, phone_loss.detach(), piece_loss.detach())
+
+
+def _ctc(log_probs: Tensor, labels: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+    loss = functional.ctc_loss(log_probs, labels, frames, lengths, blank=0, reduction="sum", zero_infinity=True)
+    return loss / lengths.sum().clamp(min=1)

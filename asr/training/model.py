@@ -1,0 +1,169 @@
+"""The acoustic model: log-mel, convolutions, latency-controlled bidirectional GRU layers, two CTC heads.
+
+One function, `block`, is what streams: it takes a block of samples and the state before it. `forward` computes the same for a whole
+batch at a latency, block by block in one go: the forward direction of a layer runs through all chunks (main track), its continuation
+over each block's right context and the backward direction over each block run with the blocks as further batch rows. With no latency
+(None) the whole utterance is one block. That the two agree is a test.
+
+Shapes: N utterances, S samples, T output frames (40 ms), D = 2 * hidden, K blocks of `chunk` frames, R frames of right context.
+Time comes first inside the encoder.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asr.config import FRAME_SAMPLES, HISTORY_SAMPLES, REDUCTION, SHIFT_SAMPLES, WINDOW_SAMPLES, Latency, ModelConfig
+from asr.training.features import LogMel
+from asr.training.gru import Run, run_together
+
+
+class FrontEnd(nn.Module):
+    """log-mel (N, 4 T + 3, F) -> frames (T, N, D): two 3 x 3 convolutions of stride 2, valid in time, and a projection."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        channels, bands = config.conv_channels, -(-(-(-config.features.mel_bins // 2)) // 2)
+        self.conv1 = nn.Conv2d(1, channels, 3, stride=2, padding=(0, 1))
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=2, padding=(0, 1))
+        self.project = nn.Linear(channels * bands, 2 * config.hidden)
+
+    def forward(self, mel: Tensor, dtype: torch.dtype) -> Tensor:
+        x = mel[:, None].to(dtype)                                                      # (N, 1, 4 T + 3, F)
+        x = functional.relu(_conv(self.conv1, x))
+        x = functional.relu(_conv(self.conv2, x))                                       # (N, C, T, F / 4)
+        x = x.permute(2, 0, 1, 3).flatten(2)                                            # (T, N, C F / 4)
+        return _linear(self.project, x).float()                                         # (T, N, D)
+
+
+class Layer(nn.Module):
+    """x + dropout(BiGRU(norm(x))), the two directions side by side in the last axis."""
+
+    def __init__(self, hidden: int, dropout: float):
+        super().__init__()
+        self.norm = nn.LayerNorm(2 * hidden)
+        self.forwards = nn.GRU(2 * hidden, hidden)
+        self.backwards = nn.GRU(2 * hidden, hidden)
+        self.dropout = dropout
+
+    def whole(self, x: Tensor, start: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """One block: x (T, N, D), forward state before it (N, H) -> output (T, N, D) and forward states (T, N, H)."""
+        y = self.norm(x).to(dtype)
+        ahead, back = run_together([Run(self.forwards, y, start), Run(self.backwards, y, torch.zeros_like(start), reverse=True)])
+        return x + self._drop(torch.cat([ahead, back], dim=2)), ahead
+
+    def blocks(self, x: Tensor, right: Tensor, start: Tensor, dtype: torch.dtype, last: bool) -> tuple[Tensor, Tensor | None]:
+        """K blocks of C frames: x (K C, N, D), right context of each (R, K N, D) -> the same two, the second None after the last layer."""
+        rows, hidden = start.shape
+        blocks = right.shape[1] // rows
+        chunk = len(x) // blocks
+        y, y_right = self.norm(x).to(dtype), self.norm(right).to(dtype)
+        tiled = y.view(blocks, chunk, rows, -1).transpose(0, 1).reshape(chunk, blocks * rows, -1)       # (C, K N, D)
+        zeros = start.new_zeros(blocks * rows, hidden)
+        ahead, back = run_together([
+            Run(self.forwards, y, start),
+            Run(self.backwards, torch.cat([tiled, y_right]), zeros, reverse=True),
+        ])                                                                              # (K C, N, H), (C + R, K N, H)
+        untiled = back[:chunk].view(chunk, blocks, rows, hidden).transpose(0, 1).reshape(blocks * chunk, rows, hidden)
+        out = x + self._drop(torch.cat([ahead, untiled], dim=2))
+        if last:
+            return out, None
+        ends = ahead.view(blocks, chunk, rows, hidden)[:, -1].reshape(blocks * rows, hidden)            # states where right context begins
+        further, = run_together([Run(self.forwards, y_right, ends.float())])            # (R, K N, H)
+        return out, right + self._drop(torch.cat([further, back[chunk:]], dim=2))
+
+    def _drop(self, x: Tensor) -> Tensor:
+        """Dropout with one mask for all of a row's time (Gal and Ghahramani, arXiv 1512.05287): better for recurrence, and free."""
+        if not self.training or not self.dropout:
+            return x
+        return x * functional.dropout(torch.ones_like(x[:1]), self.dropout)
+
+
+class AcousticModel(nn.Module):
+    """samples -> log-probabilities of phones and of word pieces, 25 frames a second."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.features = LogMel(config.features)
+        self.front = FrontEnd(config)
+        self.layers = nn.ModuleList(Layer(config.hidden, config.dropout) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(2 * config.hidden)
+        self.phones = nn.Linear(2 * config.hidden, config.phones)
+        self.pieces = nn.Linear(2 * config.hidden, config.pieces)
+
+    def forward(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+        """Normalised log-mel of whole utterances (N, M, F), history included -> log-probabilities (T, N, P) and (T, N, V)."""
+        x, _ = self._encode(mel, latency, dtype)
+        return self._heads(x, dtype)
+
+    def encode_halfway(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """As `forward`, and the phones' log-probabilities read from the middle layer (for the intermediate CTC loss)."""
+        x, middle = self._encode(mel, latency, dtype)
+        phones, pieces = self._heads(x, dtype)
+        halfway = _linear(self.phones, self.norm(middle).to(dtype)).float().log_softmax(-1)
+        return phones, pieces, halfway
+
+    def block(self, samples: Tensor, history: Tensor, hidden: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One step of a stream.
+
+        samples (1, n) float32, history (1, 480) the samples before, hidden (layers, 1, H) the forward states before, keep = frames the
+        state advances by. Returns phones (1, T, P), pieces (1, T, V), the next history and the next hidden.
+        """
+        joined = torch.cat([history, samples], dim=1)
+        x = self.front(self.features(joined), torch.float32)                            # (T, 1, D)
+        states = []
+        for layer, start in zip(self.layers, hidden, strict=True):
+            x, ahead = layer.whole(x, start, torch.float32)
+            states.append(ahead[keep - 1])
+        phones, pieces = self._heads(x, torch.float32)
+        next_history = joined[:, keep * FRAME_SAMPLES:keep * FRAME_SAMPLES + HISTORY_SAMPLES]
+        return phones.transpose(0, 1), pieces.transpose(0, 1), next_history, torch.stack(states)
+
+    def log_mel(self, samples: Tensor, speed: float = 1.0) -> Tensor:
+        """samples (N, S) -> normalised log-mel (N, 4 T + 3, F) of whole utterances.
+
+        T covers every sample at the given speed and one frame more; silence of zeros stands before and after.
+        """
+        shift, window = round(SHIFT_SAMPLES * speed), round(WINDOW_SAMPLES * speed)
+        frames = -(-samples.shape[1] // (REDUCTION * shift)) + 1
+        whole = (REDUCTION * frames + 2) * shift + window
+        return self.features(functional.pad(samples, (3 * shift, whole - 3 * shift - samples.shape[1])), speed)
+
+    def initial_state(self) -> tuple[Tensor, Tensor]:
+        """History and hidden state before the first sample."""
+        return torch.zeros(1, HISTORY_SAMPLES), torch.zeros(self.config.layers, 1, self.config.hidden)
+
+    def _encode(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """log-mel (N, M, F) -> output of the last layer and of the middle one, (T, N, D) each."""
+        middle = len(self.layers) // 2
+        if latency is None:
+            x = self.front(mel, dtype)                                                  # (T, N, D)
+            outputs = []
+            for layer in self.layers:
+                x, _ = layer.whole(x, x.new_zeros(x.shape[1], self.config.hidden), dtype)
+                outputs.append(x)
+            return x, outputs[middle - 1]
+        frames, chunk = (mel.shape[1] - 3) // REDUCTION, latency.chunk
+        blocks = -(-frames // chunk)
+        silence = self.features.silence().expand(len(mel), REDUCTION * (blocks * chunk + latency.right - frames), -1)
+        x = self.front(torch.cat([mel, silence], dim=1), dtype)                         # (K C + R, N, D)
+        right = torch.cat([x[(k + 1) * chunk:(k + 1) * chunk + latency.right] for k in range(blocks)], dim=1)   # (R, K N, D)
+        x, outputs = x[:blocks * chunk], []
+        for i, layer in enumerate(self.layers):
+            start = x.new_zeros(x.shape[1], self.config.hidden)
+            x, right = layer.blocks(x, right, start, dtype, last=i + 1 == len(self.layers))
+            outputs.append(x[:frames])
+        return outputs[-1], outputs[middle - 1]
+
+    def _heads(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        y = self.norm(x).to(dtype)
+        return _linear(self.phones, y).float().log_softmax(-1), _linear(self.pieces, y).float().log_softmax(-1)
+
+
+def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return functional.linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype))
+
+
+def _conv(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    return functional.conv2d(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype), layer.stride, layer.padding)

@@ -1,0 +1,94 @@
+"""A recipe: one TOML file that names the data and every size of a run, read into frozen dataclasses.
+
+Sections: [model], [data], [augmentation], [masking], [latency], [loss], [optimisation]; a missing key keeps its default, an unknown one
+is an error that lists the known ones.
+"""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asr.config import ModelConfig
+from asr.errors import DataError
+from asr.training.augmentation import AugmentationConfig
+from asr.training.losses import LossConfig
+from asr.training.masking import MaskingConfig
+from asr.training.optimisation import OptimisationConfig
+
+RECIPES = Path(__file__).with_name("recipes")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which sets, and how batches are made of them."""
+
+    sets: tuple[str, ...] = ()           # names in the --speech folder, or paths
+    development: tuple[str, ...] = ()    # sets that early stopping and the curves look at
+    development_utterances: int = 120    # of each development set
+    repeats: dict[str, float] = field(default_factory=dict)      # set -> part of it drawn each pass, default 1
+    batch_seconds: float = 240.0
+    max_seconds: float = 20.0
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    join: float = 0.1                    # probability that short utterances are joined into a longer one
+    noise_only: float = 0.01             # part of the rows that are noise without words
+    shortest_first: bool = True          # in the first pass
+    pieces: int = 500                    # word pieces, blank included
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class LatencyConfig:
+    """What latencies a batch is trained at: full context, else chunks of 2^k frames and a right context, drawn at random."""
+
+    full_part: float = 0.5
+    chunks: tuple[int, ...] = (4, 8, 16, 32)
+    right_from: int = 3
+    right_to: int = 12
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run, but the folders it reads and writes."""
+
+    name: str
+    model: ModelConfig
+    data: DataConfig
+    augmentation: AugmentationConfig
+    masking: MaskingConfig
+    latency: LatencyConfig
+    loss: LossConfig
+    optimisation: OptimisationConfig
+    source: dict = field(default_factory=dict)      # as read, kept in the checkpoint
+
+
+def read_recipe(name: str) -> Recipe:
+    """Read a recipe by its name in asr/training/recipes or by path. Raises DataError naming the file and the key."""
+    path = RECIPES / f"{name}.toml" if (RECIPES / f"{name}.toml").is_file() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        raise DataError(f"{name}: no such recipe; known ones: {known}; or give the path of a TOML file")
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a TOML file ({error})") from None
+    return recipe_of(values, path.stem, str(path))
+
+
+def recipe_of(values: dict, name: str, where: str) -> Recipe:
+    """A recipe from the dict that its TOML file holds."""
+    sections = {"model": ModelConfig, "data": DataConfig, "augmentation": AugmentationConfig, "masking": MaskingConfig,
+                "latency": LatencyConfig, "loss": LossConfig, "optimisation": OptimisationConfig}
+    unknown = values.keys() - sections.keys()
+    if unknown:
+        raise DataError(f"{where}: unknown section [{sorted(unknown)[0]}]; known ones: {', '.join(sections)}")
+    made = {section: _section(cls, values.get(section, {}), section, where) for section, cls in sections.items()}
+    return Recipe(name=name, source=values, **made)
+
+
+def _section(cls, values: dict, section: str, where: str):
+    known = {f.name for f in dataclasses.fields(cls)}
+    for key in values:
+        if key not in known:
+            raise DataError(f"{where}: unknown key {key} in [{section}]; known ones: {', '.join(sorted(known))}")
+    return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})

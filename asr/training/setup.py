@@ -1,0 +1,75 @@
+"""From a recipe and folders to a trainer: sets read and decoded once, units made or taken from the checkpoint, banks of noise and rooms."""
+
+from pathlib import Path
+
+import torch
+
+from asr.errors import DataError
+from asr.training import checkpoint as checkpoints
+from asr.training.audio_store import open_store
+from asr.training.augmentation import Augmenter
+from asr.training.batches import BatchConfig, Batches, plain
+from asr.training.corpora import read_corpus
+from asr.training.loop import Trainer
+from asr.training.manifests import Utterance, list_audio
+from asr.training.noise import NoiseBank
+from asr.training.optimisation import fast_dtype
+from asr.training.recipe import DataConfig, Recipe
+from asr.training.rooms import RoomBank
+from asr.training.units import TrainingUnits
+
+DEVELOPMENT_BATCH_S = 300.0
+
+
+def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path, folder: Path, resume: bool = False) -> Trainer:
+    """Everything a run needs, from what the recipe names.
+
+    `speech` is where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is kept,
+    `folder` the run's. With `resume`, units and state come from its last.pt. Raises DataError or CheckpointError in one line.
+    """
+    utterances = {Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}
+    store = open_store(utterances, cache)
+    last = folder / "last.pt"
+    if resume:
+        units = TrainingUnits(checkpoints.load(last).piece_model)
+    else:
+        units = TrainingUnits.trained_on((u.text for u in store.utterances), recipe.data.pieces)
+    batches = Batches(store, batch_config(recipe.data), augmenter(recipe, store, noise, cache), units.needed_frames)
+    development = {Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainer = Trainer(recipe, batches, development, units, folder, device, fast_dtype(device))
+    if resume:
+        trainer.resume(last)
+    else:
+        trainer.fit_features()
+    return trainer
+
+
+def find_set(name: str, speech: Path | None) -> Path:
+    """Where a set of a recipe lies: in the speech folder, or a path of its own."""
+    places = [Path(name)] if speech is None else [speech / name, Path(name)]
+    for place in places:
+        if place.exists() or place.with_name(place.name + ".tsv").exists():
+            return place
+    raise DataError(f"{places[0]}: no such set (neither a folder nor a .tsv with its .tar); say with --speech where the sets are")
+
+
+def batch_config(data: DataConfig) -> BatchConfig:
+    """The part of the recipe that makes batches."""
+    return BatchConfig(seed=data.seed, batch_s=data.batch_seconds, max_s=data.max_seconds, speeds=data.speeds, weights=data.repeats,
+                       shortest_first=data.shortest_first, join=data.join, empty=data.noise_only)
+
+
+def augmenter(recipe: Recipe, store, noise: Path | None, cache: Path) -> Augmenter:
+    """Distortions with rooms simulated once, synthetic noise, babble of the training set, and recordings where a folder is given."""
+    recordings = open_store({noise.name: list_audio(noise)}, cache) if noise else None
+    rooms = RoomBank.open(cache) if recipe.augmentation.room else None
+    return Augmenter(recipe.augmentation, NoiseBank(recordings, store), rooms)
+
+
+def development_batches(name: str, speech: Path | None, cache: Path, data: DataConfig, units: TrainingUnits) -> Batches:
+    """The first utterances of a development set that fit, spread over its speakers, undistorted."""
+    found: list[Utterance] = read_corpus(find_set(name, speech))
+    step = max(1, len(found) // data.development_utterances)
+    store = open_store({Path(name).name: found[::step]}, cache)
+    return Batches(store, plain(DEVELOPMENT_BATCH_S), needed_frames=units.needed_frames)

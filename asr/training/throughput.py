@@ -1,0 +1,109 @@
+"""How fast this machine trains a recipe's model, part by part, beside the limit that its matrix products set.
+
+The limit is the time that the model's own matrix products would take if each ran at the speed measured here for one large product in
+the dtype that training uses, forward and backward (three products for each weight). Everything a step does besides counts against it.
+"""
+
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+
+import torch
+from torch.nn import functional
+
+from asr.config import FRAME_S, RATE_HZ, Latency
+from asr.training.losses import Targets, ctc_losses
+from asr.training.loop import draw_latency
+from asr.training.masking import mask
+from asr.training.model import AcousticModel
+from asr.training.optimisation import MovingAverage, fast_dtype, make_optimiser
+from asr.training.recipe import Recipe
+
+UTTERANCE_S = 10.0
+STEPS = 8
+LABELS_PER_S = 12                    # phones; about a third as many pieces
+
+
+def benchmark_table(recipe: Recipe) -> str:
+    """Seconds of audio a second by part of the step, and the limit, as lines of text."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = fast_dtype(device)
+    limit = limit_audio_per_s(recipe, device, dtype)
+    lines = [f"{device.type}, {torch.get_num_threads()} threads, {str(dtype).removeprefix('torch.')}, "
+             f"{count_parameters(recipe) / 1e6:.1f} million parameters, batches of {recipe.data.batch_seconds:.0f} s",
+             f"{'limit of the matrix products, full context':<46}{limit:7.0f} s of audio a second"]
+    for name, latency in (("full context", None), ("chunks of 320 ms", Latency(8, 6)), ("latencies of the recipe", "drawn")):
+        parts, audio_s = measure(recipe, device, dtype, latency)
+        total = sum(parts.values())
+        lines.append(f"{name:<46}{audio_s / total:7.0f} s of audio a second, {100 * audio_s / total / limit:.0f} % of the limit")
+        lines += [f"    {part:<42}{100 * seconds / total:7.1f} % of the step" for part, seconds in parts.items()]
+    return "\n".join(lines)
+
+
+def count_parameters(recipe: Recipe) -> int:
+    return sum(p.numel() for p in AcousticModel(recipe.model).parameters())
+
+
+def limit_audio_per_s(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> float:
+    """Seconds of audio a second if a step were its GRU and linear products alone, at the speed of a large product."""
+    model = AcousticModel(recipe.model)
+    weights = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2)
+    operations = 2 * 3 * weights / FRAME_S                                  # a second of audio, forward and backward
+    rows = round(recipe.data.batch_seconds / FRAME_S)
+    a = torch.randn(rows, 2 * recipe.model.hidden, device=device).to(dtype)
+    b = torch.randn(2 * recipe.model.hidden, 3 * recipe.model.hidden, device=device).to(dtype)
+    best = min(_seconds(lambda: a @ b, device) for _ in range(20))
+    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / best / operations
+
+
+def measure(recipe: Recipe, device: torch.device, dtype: torch.dtype, latency: Latency | None | str) -> tuple[dict[str, float], float]:
+    """Run training steps on random audio -> seconds spent in each part, and seconds of audio passed."""
+    torch.manual_seed(0)
+    chance = torch.Generator().manual_seed(0)
+    model = AcousticModel(recipe.model).to(device).train()
+    optimiser, average = make_optimiser(model, recipe.optimisation), MovingAverage(model, 0.999)
+    rows = max(1, round(recipe.data.batch_seconds / UTTERANCE_S))
+    samples = torch.randn(rows, round(UTTERANCE_S * RATE_HZ), device=device) * 0.1
+    targets = _random_targets(recipe, rows)
+    parts: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(name: str, counted: bool):
+        began = time.perf_counter()
+        yield
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        if counted:
+            parts[name] += time.perf_counter() - began
+
+    for step in range(-2, STEPS):
+        counted = step >= 0
+        chosen = draw_latency(recipe.latency, chance) if latency == "drawn" else latency
+        with part("log-mel and masks", counted), torch.no_grad():
+            mel = model.log_mel(samples)
+            mel = mask(mel, torch.full((rows,), mel.shape[1]), recipe.masking, chance)
+        with part("forward", counted):
+            phones, pieces, halfway = model.encode_halfway(mel, chosen, dtype)
+        with part("CTC losses", counted):
+            loss = ctc_losses(recipe.loss, phones, pieces, halfway, torch.full((rows,), len(phones)), targets)
+        with part("backward, CTC's too", counted):
+            loss.total.backward()
+        with part("optimiser and moving average", counted):
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optimisation.clip_norm, foreach=True)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            average.update(model, 100)
+    return dict(parts), STEPS * rows * UTTERANCE_S
+
+
+def _random_targets(recipe: Recipe, rows: int) -> Targets:
+    labels = round(UTTERANCE_S * LABELS_PER_S)
+    phones = torch.randint(1, recipe.model.phones, (rows, labels)).tolist()
+    pieces = torch.randint(1, recipe.model.pieces, (rows, labels // 3)).tolist()
+    return Targets.of(phones, pieces)
+
+
+def _seconds(product, device: torch.device) -> float:
+    began = time.perf_counter()
+    functional.relu(product()[:1]).sum().item()                             # .item() waits for the device
+    return time.perf_counter() - began

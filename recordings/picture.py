@@ -1,0 +1,56 @@
+"""Draw captions.svg, the README's picture: what a terminal shows while the captions run. Usage: python recordings/picture.py [SECONDS]
+
+`asr live` runs in a pseudo-terminal with sample.flac as its sound, is stopped after SECONDS, and its screen is written as SVG.
+"""
+
+import os
+import pty
+import select
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+HERE = Path(__file__).parent
+COLUMNS = 80
+CLEAR = "\x1b[2K"                    # asr.client.display rewrites a line by this
+
+
+def main(seconds: float) -> None:
+    """Run, stop, draw."""
+    lines = screen(run_in_terminal(seconds))
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
+        console.print(Text("$ make captions", style="bold"))
+        for line in lines:
+            console.print(Text.from_ansi(line))
+        console.save_svg(str(HERE / "captions.svg"), title="asr live")
+
+
+def run_in_terminal(seconds: float) -> str:
+    """What `asr live` writes to its terminal in so many seconds."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ["COLUMNS"] = str(COLUMNS)
+        os.chdir(HERE.parent)
+        os.execv(sys.executable, [sys.executable, "-m", "asr", "live", "--input", "recordings/sample.flac"])
+    written, end_s = b"", time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0 and select.select([terminal], [], [], left_s)[0]:
+        try:
+            written += os.read(terminal, 65536)
+        except OSError:              # it ended by itself
+            break
+    os.kill(child, 9)                # not Ctrl-C: the last, unfinished line is to be seen
+    os.waitpid(child, 0)
+    return written.decode("utf-8", errors="replace")
+
+
+def screen(written: str) -> list[str]:
+    """The lines that stand in the end, each with what was written after it was last cleared."""
+    return [line.rpartition(CLEAR)[2].strip("\r") for line in written.split("\n")]
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 32.0)

@@ -1,0 +1,136 @@
+"""`asr live` as a process: captions of a file at speaking pace, signals, pipes. Tones stand for words (tones.py)."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from asr.config import RATE_HZ
+from tests.tones import recording
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = "import asr.client.models as m, tests.tones as t; m.load_models = lambda *_: t.tone_models(); from asr.cli import main; main()"
+SPOKEN = [("one", 0.4, 0.8), ("two", 0.88, 1.2), ("three", 2.8, 3.2), ("four", 3.28, 3.8)]
+NO_SOUND = {**os.environ, "ALSA_CONFIG_PATH": str(ROOT / "tests" / "no_sound.conf")}
+
+
+def live(*arguments, stdout=subprocess.PIPE, **options) -> subprocess.Popen:
+    """`asr live` started."""
+    return subprocess.Popen([sys.executable, "-c", PROGRAM, "live", *map(str, arguments)], cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE,
+                            text=True, **options)
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A recording: one two, a pause, three four."""
+    soundfile.write(tmp_path / "spoken.wav", recording(SPOKEN, 4), RATE_HZ)
+    return tmp_path / "spoken.wav"
+
+
+def test_a_file_at_speaking_pace(spoken):
+    """Each utterance is a line in the pipe as soon as it is final, the last as well; the file takes as long as it lasts."""
+    started_s = time.monotonic()
+    program = live("--input", spoken)
+    assert program.stdout.readline() == "one two\n"
+    assert program.poll() is None                            # the rest is still to be spoken
+    out, err = program.communicate(timeout=20)
+    assert out == "three four\n"
+    assert time.monotonic() - started_s > 3.8
+    assert program.returncode == 0
+    assert re.fullmatch(rf"ready in \d+\.\d s, listening to {re.escape(str(spoken))}; Ctrl-C ends\n", err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_the_last_words(spoken, number):
+    """Stopped while words are spoken, it shows what was said until then and ends with status 0, without a traceback."""
+    program = live("--input", spoken)
+    assert program.stdout.readline() == "one two\n"
+    time.sleep(1.6)                                          # into three or four
+    program.send_signal(number)
+    out, err = program.communicate(timeout=10)
+    assert out in ("three\n", "three four\n")
+    assert program.returncode == 0
+    assert err.count("\n") == 1
+
+
+def test_a_terminal_shows_partials(spoken):
+    """On a terminal, words appear before their utterance is final, on a line that is rewritten."""
+    ours, theirs = pty.openpty()
+    program = live("--input", spoken, stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    with open(ours, "rb", buffering=0) as terminal:
+        try:
+            while part := terminal.read(1000):
+                shown += part
+        except OSError:                                      # the other side has closed: the end of a terminal
+            pass
+    assert program.wait(timeout=10) == 0
+    program.stderr.close()
+    text = re.sub(r"\x1b\[[\d;]*m", "", shown.decode())
+    first, second = text.index("one"), text.index("one two\r\n")
+    assert first < second
+    assert "\r\x1b[2K" in text[first:second]
+    assert text.rstrip().endswith("three four")
+
+
+def test_a_reader_that_leaves(spoken):
+    """`asr live | head -1` ends without a traceback."""
+    program = live("--input", spoken)
+    program.stdout.readline()
+    program.stdout.close()
+    program.wait(timeout=10)
+    assert "Traceback" not in program.stderr.read()
+    program.stderr.close()
+
+
+def test_no_microphone():
+    """Without a microphone: one line that says what to do, status 1."""
+    program = live(env=NO_SOUND)
+    out, err = program.communicate(timeout=20)
+    assert (program.returncode, out) == (1, "")
+    assert err == "asr: no microphone found; plug one in, or caption a file with: asr live --input FILE\n"
+
+
+def test_a_recording_in_place_of_a_microphone(spoken):
+    """With --or-recording it says that there is no microphone and captions the recording."""
+    program = live("--or-recording", spoken, env=NO_SOUND)
+    out, err = program.communicate(timeout=20)
+    assert (program.returncode, out) == (0, "one two\nthree four\n")
+    assert err.splitlines()[0].startswith("asr: no microphone found")
+    assert err.splitlines()[1] == f"captions of {spoken} instead:"
+
+
+def test_list_devices_without_any():
+    """An empty list is told as such."""
+    program = live("--list-devices", env=NO_SOUND)
+    out, err = program.communicate(timeout=20)
+    assert (program.returncode, out) == (1, "")
+    assert err.startswith("asr: no microphone found")
+
+
+@pytest.mark.parametrize(("name", "content"), [("absent.wav", None), ("text.wav", b"no audio"), ("empty.wav", b"")])
+def test_an_input_that_is_no_audio(tmp_path, name, content):
+    """One line and status 1."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    program = live("--input", tmp_path / name)
+    out, err = program.communicate(timeout=20)
+    assert (program.returncode, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith(f"asr: {tmp_path / name}: ")
+
+
+def test_an_input_damaged_part_way(spoken):
+    """The words before the damage are shown, then one line, status 1."""
+    spoken.write_bytes(spoken.read_bytes()[:3 * RATE_HZ])
+    program = live("--input", spoken)
+    out, err = program.communicate(timeout=20)
+    assert (program.returncode, out) == (1, "one two\n")
+    assert err.splitlines()[-1].startswith(f"asr: {spoken}: cut short after 1.5 of 4.0 s")

@@ -1,0 +1,130 @@
+"""Audio's way from a callback to captions: nothing slow in the callback, a bounded queue, losses counted and told."""
+
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from asr.client.captions import Final
+from asr.client.capture import CaptureQueue
+from asr.client.display import Display
+from asr.client.worker import Stop, run
+from asr.decoding.hypothesis import Word
+from asr.errors import DeviceError
+
+RATE_HZ = 16_000
+BLOCK = np.ones((160, 2), np.float32)                        # 10 ms of stereo
+
+
+class Recorder:
+    """In place of the recogniser: remembers what it is fed and takes as long as it is told."""
+
+    def __init__(self, takes_s: float = 0.0):
+        self.takes_s, self.fed, self.skipped = takes_s, [], []
+
+    def feed(self, samples):
+        """Remember, and be slow."""
+        self.fed.append(samples)
+        time.sleep(self.takes_s)
+        return []
+
+    def skip(self, num_samples):
+        """Remember."""
+        self.skipped.append(num_samples)
+        return []
+
+    def flush(self):
+        """One final."""
+        return [Final((Word("end", 0, 1, 1),), 0, 1, "end")]
+
+
+class Feeder:
+    """In place of a device: a thread that puts `blocks` blocks, one every `every_s`, and remembers how long each put took."""
+
+    name, rate_hz, tail_s, overflows, problem = "feeder", RATE_HZ, 0.0, 0, None
+
+    def __init__(self, blocks: int, every_s: float, limit_s: float = 10.0):
+        self.queue, self.ended, self.took_s, self.closed = CaptureQueue(RATE_HZ, limit_s), False, [], False
+        self._thread = threading.Thread(target=self._put, args=(blocks, every_s))
+        self._thread.start()
+
+    def _put(self, blocks, every_s):
+        for _ in range(blocks):
+            started_s = time.thread_time()                   # this thread's own work: a busy machine does not count
+            self.queue.put(BLOCK)
+            self.took_s.append(time.thread_time() - started_s)
+            time.sleep(every_s)
+        self.ended = True
+
+    def close(self):
+        """Remember."""
+        self.closed = True
+        self._thread.join()
+
+
+@pytest.fixture
+def display():
+    """A display into strings: display.out, display.err."""
+    out, err = io.StringIO(), io.StringIO()
+    made = Display(out, err)
+    made.out, made.err = out, err
+    return made
+
+
+def test_a_slow_recogniser_does_not_hold_up_the_callback(display):
+    """While a step takes 100 ms, each delivery of 10 ms of sound stays far below 10 ms, and no sample is lost."""
+    feeder, recorder = Feeder(100, 0.005), Recorder(0.1)
+    run(feeder, recorder, display, Stop())
+    assert sorted(feeder.took_s)[95] < 0.002
+    assert sum(map(len, recorder.fed)) == 100 * 160
+    assert len(recorder.fed) < 30                            # each step took all that waited
+    assert {block.ndim for block in recorder.fed} == {1}
+    assert feeder.closed
+    assert display.out.getvalue() == "end\n"
+
+
+def test_a_full_queue_drops_and_tells(display):
+    """When the recogniser is too slow, the queue stays short, what is dropped is skipped in time, and the user is told once."""
+    feeder, recorder = Feeder(200, 0.001, limit_s=0.2), Recorder(0.15)
+    run(feeder, recorder, display, Stop())
+    assert feeder.queue.dropped > 0
+    tail = 200 * 160 - sum(map(len, recorder.fed)) - sum(recorder.skipped)        # dropped after the last block that got in
+    assert 0 <= tail <= feeder.queue.dropped
+    assert recorder.skipped
+    lines = display.err.getvalue().splitlines()
+    assert len(lines) == 1
+    assert "s of sound dropped; this machine cannot keep up: " in lines[0]
+    assert "ms are allowed" in lines[0]
+
+
+def test_a_stop_takes_what_waits_and_flushes(display):
+    """After a stop, the sound that was delivered before is still recognised, and the last utterance shown."""
+    feeder, recorder, stop = Feeder(1000, 0.001), Recorder(0.05), Stop()
+    threading.Timer(0.3, stop.set).start()
+    feeder.close = lambda: setattr(feeder, "closed", True)
+    run(feeder, recorder, display, stop)
+    assert feeder.closed
+    assert sum(map(len, recorder.fed)) >= 160 * 50
+    assert display.out.getvalue() == "end\n"
+    feeder._thread.join()
+
+
+def test_a_second_stop_ends_at_once():
+    """Who presses Ctrl-C twice does not wait."""
+    stop = Stop()
+    stop.set()
+    with pytest.raises(KeyboardInterrupt):
+        stop.set()
+
+
+def test_a_device_that_fails_is_told_after_its_last_words(display):
+    """When the source reports a problem, what was heard is recognised and shown, then the problem is raised."""
+    feeder, recorder = Feeder(20, 0.001), Recorder()
+    feeder._thread.join()
+    feeder.problem = "feeder: gone"
+    with pytest.raises(DeviceError, match="feeder: gone"):
+        run(feeder, recorder, display, Stop())
+    assert sum(map(len, recorder.fed)) == 20 * 160
+    assert display.out.getvalue() == "end\n"
