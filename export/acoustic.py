@@ -18,6 +18,7 @@ from torch import Tensor
 
 from asr.bundle import TIME_ARITHMETIC
 from asr.config import FRAME_SAMPLES, HISTORY_SAMPLES, SHIFT_SAMPLES
+from asr.training.features import dft_matrix, window_and_mel
 from asr.training.model import AcousticModel
 from export.graph import Graph, floats
 
@@ -76,10 +77,10 @@ def operations(proto: onnx.ModelProto) -> Counter:
 
 def _log_mel(graph: Graph, model: AcousticModel, joined: str) -> str:
     """joined samples (1, S) -> log-mel without normalisation (1, F, M): the DFT and the mel bands as convolutions."""
-    features = model.features
-    dft = graph.constant("dft", _array(features.dft).T[:, None])                        # (2 bins, 1, 400)
-    mel = graph.constant("mel", _array(features.mel).T[:, :, None])                     # (F, bins, 1)
-    floor = graph.constant("floor", np.float32(features.config.floor))
+    config = model.config.features
+    dft = graph.constant("dft", _array(dft_matrix(config)).T[:, None])                  # (2 bins, 1, 400)
+    mel = graph.constant("mel", _array(window_and_mel(config)[1]).T[:, :, None])        # (F, bins, 1)
+    floor = graph.constant("floor", np.float32(config.floor))
     spectrum = graph.node("Conv", graph.node("Unsqueeze", joined, graph.ints(1)), dft, strides=[SHIFT_SAMPLES])
     real, imaginary = graph.split_node("Split", 2, graph.node("Mul", spectrum, spectrum), axis=1)       # (1, bins, M) each
     return graph.node("Log", graph.node("Add", graph.node("Conv", graph.node("Add", real, imaginary), mel), floor))

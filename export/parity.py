@@ -22,7 +22,7 @@ from export.quantise import PAIR_LIMIT, largest_pair
 
 LENGTHS_S = (0.05, 0.6, 2.5, 11.3, 60.0)             # from less than a chunk on; none a whole number of frames
 FLOAT_LIMIT = 1e-3                                   # of any log-probability
-INT8_MEAN_LIMIT, INT8_AGREEMENT_LIMIT = 0.25, 0.9    # broken products are far outside, rounding is far inside
+INT8_MEAN_LIMIT, INT8_AGREEMENT_LIMIT = 0.5, 0.9     # broken products are far outside, rounding is far inside
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
 """int8 weights, one scale an output unit, that give the same sums on every x86 CPU.
 
-Activations are unsigned 8 bits (0 ... 255), found anew for each product by DynamicQuantizeLinear. CPUs without VNNI multiply unsigned by
+Activations are unsigned 8 bits (0 ... 255), scaled anew for each product by DynamicQuantizeLinear. CPUs without VNNI multiply unsigned by
 signed bytes with `vpmaddubsw`, which adds the products of two neighbouring rows in 16 bits and saturates silently: 255 * (127 + 127)
-does not fit. The usual ways out cost something: 7-bit weights double the rounding error, unsigned weights are 2.4 times slower on a CPU
-with VNNI (ONNX Runtime 1.32 has no kernel for them: 34 against 22 us for 1 x 512 x 1536, 2636 against 1024 us for 250 rows).
+does not fit. The usual ways out cost something: 7-bit weights double the rounding error, unsigned weights are slower where there is VNNI,
+since ONNX Runtime 1.32 has no such kernel for them (250 rows x 512 x 1536: 2.6 against 1.0 ms).
 
 Here each column's scale is chosen so that no neighbouring pair can saturate: 255 * 128 = 32640 < 32767. Large weights seldom stand next to
-each other with the same sign, so this costs about a third of a bit instead of a whole one, and signed weights keep their fast kernels.
+each other with the same sign, so that costs a part of a bit, and signed weights keep their fast kernels. Error of log-probabilities (rms; a
+random model of four layers with weights as heavy-tailed as trained ones), on a CPU with VNNI and on an emulated Haswell without it:
+
+| weights             | VNNI   | Haswell |
+| ------------------- | ------ | ------- |
+| these               | 0.0242 | 0.0242  |
+| unsigned 8 bits     | 0.0189 | 0.0189  |
+| signed, -127 to 127 | 0.0204 | 0.0864  |
 """
 
 import numpy as np

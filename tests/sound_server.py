@@ -53,9 +53,9 @@ class SoundServer:
         self._log.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def play(self, path: Path):
-        """Play a recording to its end, as loud as it is."""
-        subprocess.run(["paplay", "--device=speaker", "--volume=65536", str(path)], env=self.environment, check=True)
+    def play(self, path: Path, check: bool = True):
+        """Play a recording to its end, as loud as it is; without `check` it does not matter if the server dies under it."""
+        subprocess.run(["paplay", "--device=speaker", "--volume=65536", str(path)], env=self.environment, check=check, capture_output=True)
 
     def kill(self):
         """End it at once, as if the microphone were pulled out."""

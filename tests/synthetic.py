@@ -3,10 +3,8 @@
 import numpy as np
 
 from asr.decoding.emission import Emission
+from asr.units import PHONES
 
-PHONES = (
-    "<blank>", *"AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y Z ZH".split(), "|",
-)
 PIECES = ("<blank>", *(f"▁{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"), *"abcdefghijklmnopqrstuvwxyz'")
 
 

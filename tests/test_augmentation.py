@@ -6,7 +6,17 @@ import pytest
 from asr.errors import DataError
 from asr.training.audio_store import open_store
 from asr.training.augmentation import (
-    CODECS, AugmentationConfig, Augmenter, by_codec, by_telephone, clipped, filtered, mix, response_filter, speech_power, through_room,
+    CODECS,
+    AugmentationConfig,
+    Augmenter,
+    by_codec,
+    by_telephone,
+    clipped,
+    filtered,
+    mix,
+    response_filter,
+    speech_power,
+    through_room,
 )
 from asr.training.manifests import read_set
 from asr.training.noise import COLOURS, NoiseBank, clicks, coloured, hum, wandering
@@ -119,7 +129,7 @@ def test_rooms_come_from_their_file_the_second_time(tmp_path, monkeypatch):
 def test_colours_have_their_slope(name):
     """Power over frequency falls as the colour says: 3 dB an octave for each unit of its exponent."""
     samples = coloured(np.random.default_rng(0), COLOURS[name])
-    per_octave_db = (band_power(samples, 2000, 2200) - band_power(samples, 250, 275)) / 3 - 3.01          # a band is 3 dB wider an octave up
+    per_octave_db = (band_power(samples, 2000, 2200) - band_power(samples, 250, 275)) / 3 - 3.01      # the upper band is 8 times as wide
     assert per_octave_db == pytest.approx(3.01 * COLOURS[name], abs=0.3)
 
 
@@ -200,8 +210,8 @@ def test_nothing_is_changed_at_probability_zero(noise, rooms):
 @pytest.mark.parametrize("level", [0.0, 0.1])
 def test_the_shortest_and_the_silent_pass_too(noise, rooms, num_samples, level):
     """One sample, or digital silence, goes through every distortion to as many finite samples."""
-    for line in ({"telephone": 1.0}, {"codec": 1.0, "telephone": 0.0, "codec_opus": 0.0}, {"codec": 1.0, "telephone": 0.0, "codec_opus": 1.0}):
-        augmenter = Augmenter(AugmentationConfig(**ALWAYS, **line), noise, rooms)
+    for line in ({"telephone": 1.0}, {"codec": 1.0, "codec_opus": 0.0}, {"codec": 1.0, "codec_opus": 1.0}):
+        augmenter = Augmenter(AugmentationConfig(**{**ALWAYS, "telephone": 0.0, **line}), noise, rooms)
         out = augmenter.apply(np.full(num_samples, level, np.float32), np.random.default_rng(5))
         assert out.shape == (num_samples,)
         assert np.isfinite(out).all()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tiny import tiny_bundle
 
 from asr.benchmark.program import run_live
 from asr.benchmark.rows import Row, add_rows, read_rows
@@ -22,11 +21,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory) -> str:
+def bundle(tiny_bundle) -> str:
     """Path of a bundle that is real but hears nothing."""
-    path = tmp_path_factory.mktemp("bundle") / "tiny"
-    tiny_bundle(path)
-    return str(path)
+    return str(tiny_bundle.folder)
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,24 @@
 """The real way from a microphone: PulseAudio plays a recording, PortAudio hears it as ALSA's default device."""
 
+import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from asr.bundle import DEFAULT
 from asr.config import RATE_HZ
 from tests.sound_server import SoundServer, missing
 
 ROOT = Path(__file__).parents[1]
 CAPTURE = """
-import sys, time
+import select, sys
 import numpy as np
 import soundfile
 from asr.audio import mono
@@ -22,9 +27,8 @@ from asr.resample import Resampler
 microphone = Microphone()
 microphone.queue.wait()
 print("listening", flush=True)
-resampler, heard, seconds = Resampler(microphone.rate_hz), [], float(sys.argv[2])
-ends = time.monotonic() + seconds
-while time.monotonic() < ends:
+resampler, heard = Resampler(microphone.rate_hz), []
+while not select.select([sys.stdin], [], [], 0)[0]:          # until it is closed
     heard += [resampler.feed(mono(block.samples)) for block in microphone.queue.take(0.1)]
 microphone.close()
 soundfile.write(sys.argv[1], np.concatenate([*heard, resampler.flush()]), 16000)
@@ -47,11 +51,13 @@ def test_the_microphone_hears_what_is_played(server, recordings, tmp_path):
     assert rate_hz == RATE_HZ
     played = played[:4 * RATE_HZ]
     soundfile.write(tmp_path / "played.wav", played, RATE_HZ)
-    program = subprocess.Popen([sys.executable, "-c", CAPTURE, tmp_path / "heard.wav", "6"], env=server.environment, cwd=ROOT,
-                               stdout=subprocess.PIPE, text=True)
-    assert program.stdout.readline() == "listening\n"
-    server.play(tmp_path / "played.wav")
-    out, _err = program.communicate(timeout=20)
+    program = subprocess.Popen([sys.executable, "-c", CAPTURE, tmp_path / "heard.wav"], env=server.environment, cwd=ROOT,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with program:
+        assert program.stdout.readline() == "listening\n"
+        server.play(tmp_path / "played.wav")
+        time.sleep(1)                                        # what is still on its way
+        out, _err = program.communicate(timeout=60)
     assert out.split() == ["0", "0"]
     heard, _rate = soundfile.read(tmp_path / "heard.wav", dtype="float32")
     match = np.fft.irfft(np.fft.rfft(heard, 1 << 18) * np.conj(np.fft.rfft(played, 1 << 18)))
@@ -59,3 +65,84 @@ def test_the_microphone_hears_what_is_played(server, recordings, tmp_path):
     heard = heard[start:start + len(played)]
     assert np.dot(heard, played) / np.linalg.norm(heard) / np.linalg.norm(played) > 0.98
     assert np.linalg.norm(heard) == pytest.approx(np.linalg.norm(played), rel=0.1)
+
+
+@pytest.fixture
+def live(server):
+    """Starts `asr live` on the sound server's microphone and returns when it is ready to hear; ends what a test leaves running."""
+    started = []
+
+    def start() -> subprocess.Popen:
+        program = subprocess.Popen([sys.executable, "-m", "asr", "live"], env=server.environment, cwd=ROOT, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        started.append(program)
+        assert re.match("ready in .*, listening to default", program.stderr.readline())
+        return program
+
+    yield start
+    for program in started:
+        program.kill()
+        with program:                # closes its pipes and waits
+            pass
+
+
+@pytest.fixture
+def english():
+    """Skips where the shipped bundle is not there yet."""
+    if not DEFAULT.is_dir():
+        pytest.skip("needs the shipped bundle asr/models/english")
+
+
+@pytest.mark.usefixtures("english")
+def test_live_captions_of_what_is_played(live, server, recordings):
+    """What `asr live` hears through the device are the words of the file, at most a word in ten different."""
+    from asr import Recognizer
+    expected = Recognizer().transcribe(recordings / "sample.flac").text.split()
+    program = live()
+    server.play(recordings / "sample.flac")
+    time.sleep(1)
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=60)
+    assert (program.returncode, err) == (0, "")
+    assert len(out.splitlines()) > 1
+    assert len(expected) > 20
+    assert edits(out.split(), expected) <= 0.1 * len(expected)
+
+
+@pytest.mark.usefixtures("english")
+def test_a_microphone_that_is_pulled_out(live, server, recordings):
+    """Its words so far are shown, then one line on standard error, status 1."""
+    program = live()
+    player = threading.Thread(target=server.play, args=(recordings / "sample.flac",), kwargs={"check": False})
+    player.start()
+    first = program.stdout.readline()                        # the recording goes on: the next words are on their way
+    time.sleep(2.5)
+    server.kill()
+    out, err = program.communicate(timeout=60)
+    player.join()
+    assert program.returncode == 1
+    assert first.strip()
+    assert out.strip()
+    assert err == "asr: default: the microphone has stopped delivering sound; plug it in again and start again\n"
+
+
+def test_devices_are_found_by_number_and_by_part_of_the_name(server):
+    """--list-devices shows the default one; an unknown one is refused in a line that lists what there is."""
+    listed = subprocess.run([sys.executable, "-m", "asr", "live", "--list-devices"], env=server.environment, cwd=ROOT, capture_output=True,
+                            text=True, check=True)
+    number = re.search(r"^\* +(\d+)  default \(\d+ channels, \d+ Hz\)$", listed.stdout, re.MULTILINE)[1]
+    assert listed.stderr == ""
+    program = "from asr.client.microphone import *; print(find_device('DEF').index); find_device('x')"
+    unknown = subprocess.run([sys.executable, "-c", program], env=server.environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert unknown.stdout == f"{number}\n"
+    assert re.search(rf"DeviceError: no device matches 'x'; choose by number: .*\b{number} default", unknown.stderr)
+
+
+def edits(found: list[str], expected: list[str]) -> int:
+    """Fewest words to insert, delete and replace (Levenshtein)."""
+    row = list(range(len(expected) + 1))
+    for count, word in enumerate(found, 1):
+        diagonal, row[0] = row[0], count
+        for at, other in enumerate(expected, 1):
+            diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, diagonal + (word != other))
+    return row[-1]

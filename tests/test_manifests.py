@@ -78,7 +78,7 @@ def test_a_missing_shard_is_named(small_set):
 def test_other_unusable_manifests_are_named(small_set, tmp_path):
     """No manifest, a header without the columns, no rows, a wrong encoding, a broken tar, a folder with two TSVs: one line each."""
     manifest, shard = small_set.with_suffix(".tsv"), small_set.with_suffix(".tar")
-    with pytest.raises(DataError, match="other.tsv: no such manifest"):
+    with pytest.raises(DataError, match=r"other\.tsv: no such manifest"):
         read_set(tmp_path / "other")
     rows = manifest.read_bytes()
     for content, says in ((b"id\tsentence\n", "small.tsv:1: no column utterance, text"), (HEADER.encode(), "no utterances in it"),
@@ -91,7 +91,7 @@ def test_other_unusable_manifests_are_named(small_set, tmp_path):
     with pytest.raises(DataError, match=r"small\.tar: is not a whole, uncompressed tar"):
         read_set(small_set)
     (tmp_path / "second.tsv").write_bytes(rows)
-    with pytest.raises(DataError, match="expected one TSV in the folder, found second.tsv, small.tsv"):
+    with pytest.raises(DataError, match=r"expected one TSV in the folder, found second\.tsv, small\.tsv"):
         read_set(tmp_path)
 
 

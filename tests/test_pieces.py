@@ -12,7 +12,8 @@ from asr.training.pieces import ALPHABET, PieceModel, read_texts
 from asr.units import BLANK, Units
 
 pytest.importorskip("sentencepiece")
-TEXTS = ["the cat sat on the mat", "the dog and the cat didn't sit", "a mat and a hat that the cat sat on"] * 5
+TEXTS = ["the cat sat on the mat", "the dog and the cat didn't sit", "a mat and a hat that the cat sat on",
+         "singing and ringing the bells on the hill", "she was bringing them something other than tea"] * 5
 MODEL = PieceModel.train(TEXTS, 45)
 
 

@@ -13,8 +13,6 @@ from asr.errors import AudioError
 from tests.tones import WORDS, recording, tone_models
 
 
-
-
 def speech(seconds: float, seed: int = 0, pauses: bool = True, start_s: float = 0.0) -> list[tuple[str, float, float]]:
     """Words with start and end on whole frames, no two equal ones in a row; now and then a pause of 2 s."""
     rng, frame, last, words = random.Random(seed), round(start_s / FRAME_S), round((start_s + seconds) / FRAME_S), []
@@ -143,10 +141,10 @@ def test_any_sizes_equal_at_once():
         assert streamed(samples, size) == at_once
 
 
-def test_any_sizes_equal_at_once_with_a_real_model(tmp_path):
+@pytest.mark.parametrize("decoder", ["beam", "greedy"])
+def test_any_sizes_equal_at_once_with_a_real_model(tiny_bundle, decoder):
     """The same with a bundle's own graph and decoder: equal to the last bit of each confidence."""
-    from tests.tiny import tiny_bundle
-    models = Recognizer(tiny_bundle(tmp_path / "tiny").folder, "greedy").models
+    models = Recognizer(tiny_bundle.folder, decoder, precision="int8").models
     samples = (0.1 * np.random.default_rng(0).standard_normal(6 * RATE_HZ)).astype(np.float32)
     streams = []
     for size in (333, len(samples)):

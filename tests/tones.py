@@ -4,6 +4,7 @@ Each word is a tone of its own. The acoustic model says in each frame which tone
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -45,7 +46,7 @@ class ToneAcoustic(Acoustic):
 
     def initial_state(self):
         """No frame depends on another."""
-        return None
+        return ()
 
     def run(self, samples, state, keep):
         """As Acoustic.run."""
@@ -81,7 +82,7 @@ class ToneStream:
         """The words so far."""
         edges = [0, *(at for at in range(1, len(self._units)) if self._units[at] != self._units[at - 1]), len(self._units)]
         return Hypothesis(tuple(Word(UNITS[self._units[first]], self._offset_s + first * FRAME_S, self._offset_s + last * FRAME_S, 1.0)
-                                for first, last in zip(edges, edges[1:]) if last > first and self._units[first]))
+                                for first, last in pairwise(edges) if last > first and self._units[first]))
 
     def finish(self) -> Hypothesis:
         """The words."""

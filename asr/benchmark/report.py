@@ -11,6 +11,7 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 MAIN_PRECISION, MAIN_MODE, MAIN_STREAM_MODE = "int8", "full beam", "320 beam"
 WHOLE_METRICS = ("wer", "cer", "rtf_file")           # of whole utterances; the others are of streams
 SPEED_METRICS = ("rtf_file", "rtf_stream", "final_latency_p50", "final_latency_p95", "peak_memory", "startup")
+DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "size": 1, "startup": 2}
 HEADINGS = {
     "rtf_file": "whole files, × real time", "rtf_stream": "streaming, × real time", "final_latency_p50": "speech to final, p50 ms",
     "final_latency_p95": "p95 ms", "peak_memory": "peak memory, MB", "startup": "start-up, s", "size": "model files, MB",
@@ -18,7 +19,7 @@ HEADINGS = {
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    """Prints a table of each metric: sets across, systems with precision and mode down."""
+    """Prints a table of each metric: systems with precision and mode down; sets across, files and programs down as well."""
     from rich.console import Console
     from rich.table import Table
 
@@ -27,15 +28,18 @@ def print_rows(rows: Sequence[Row]) -> None:
         chosen = [row for row in rows if row.metric == metric]
         if not chosen:
             continue
-        sets = ordered_sets(chosen)
-        table = Table(title=f"{metric}, {METRICS[metric]}", title_justify="left")
-        for heading in ("system", "precision", "mode"):
-            table.add_column(heading)
-        for name in sets:
+        of_speech = metric not in ("size", "startup", "peak_memory")
+        lines: dict[tuple[str, ...], dict[str, float]] = {}
+        for row in chosen:
+            of = (row.system, row.precision, row.mode)
+            lines.setdefault(of if of_speech else (*of, row.set), {})[row.set if of_speech else METRICS[metric]] = row.value
+        columns = ordered_sets(chosen) if of_speech else [METRICS[metric]]
+        headings = ("system", "precision", "mode") if of_speech else ("system", "precision", "mode", "of")
+        table = Table(*headings, title=f"{metric}, {METRICS[metric]}", title_justify="left")
+        for name in columns:
             table.add_column(name, justify="right")
-        values = {(row.system, row.precision, row.mode, row.set): row.value for row in chosen}
-        for line in dict.fromkeys(key[:3] for key in values):
-            table.add_row(*line, *(shown(metric, values.get((*line, name))) for name in sets))
+        for line, values in lines.items():
+            table.add_row(*line, *(shown(metric, values.get(name)) for name in columns))
         console.print(table)
 
 
@@ -43,7 +47,7 @@ def shown(metric: str, value: float | None) -> str:
     """A value with the digits that mean something."""
     if value is None:
         return ""
-    return f"{value:.{3 if metric.startswith('rtf') else 2 if metric == 'startup' else 1 if metric in ('wer', 'cer', 'size') else 0}f}"
+    return f"{value:.{DIGITS.get(metric, 0)}f}"
 
 
 def summary(rows: Iterable[Row]) -> str:
@@ -83,8 +87,11 @@ def readme_tables(rows: Sequence[Row]) -> str:
     speed = speed_table(rows)
     if speed:
         parts.append("One core; delay from the end of speech to the final text, the endpointer's pause excluded:\n\n" + speed)
-    measured = sorted({(row.commit, row.machine) for row in rows if ":" not in row.set})
-    parts.append("Measured: " + "; ".join(f"{commit} on {machine}" for commit, machine in measured) + ".")
+    commits: dict[str, set[str]] = {}
+    for row in rows:
+        if ":" not in row.set:
+            commits.setdefault(row.machine, set()).add(row.commit)
+    parts += [f"Measured on {machine}, at {', '.join(sorted(names))}." for machine, names in sorted(commits.items())]
     return "\n\n".join(parts)
 
 

@@ -112,7 +112,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 @cache
 def this_machine() -> str:
-    """The processor, how many cores this process may use, and the instructions that decide the speed of int8."""
+    """The processor, its cores, and the instructions that decide the speed of int8."""
     model, flags = platform.processor() or platform.machine(), set()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -124,8 +124,7 @@ def this_machine() -> str:
     except OSError:
         pass                                                                        # another system than Linux
     known = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm") if flag in flags]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ", ".join([model, f"{cores} cores", " ".join(known)]).rstrip(", ")
+    return ", ".join([model, f"{os.cpu_count()} cores", " ".join(known)]).rstrip(", ")
 
 
 def _place(row: Row) -> tuple:

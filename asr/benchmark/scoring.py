@@ -27,7 +27,7 @@ def score(references: Sequence[str], hypotheses: Sequence[str]) -> Score:
 
     normalise = _normaliser()
     pairs = [(normalise(reference), normalise(hypothesis)) for reference, hypothesis in zip(references, hypotheses, strict=True)]
-    pairs = [pair for pair in pairs if pair[0]]
+    pairs = [pair for pair in pairs if pair[0].strip()]
     if not pairs:
         raise ValueError("no words to score against")
     references, hypotheses = (list(texts) for texts in zip(*pairs, strict=True))

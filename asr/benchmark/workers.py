@@ -6,6 +6,7 @@ of several systems never meet and a process's memory is that of one system.
 
 import multiprocessing
 import os
+import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -39,7 +40,7 @@ def recognise(load: Callable, utterances: "Sequence[Utterance]", jobs: int = 1,
 
 def run_alone(function: Callable, *arguments):
     """The result of `function(*arguments)` in a fresh process that has one core for all its threads."""
-    with _pool(1, _keep_to_one_core) as pool:
+    with _pool(1, one_core=True) as pool:
         return pool.submit(function, *arguments).result()
 
 
@@ -65,18 +66,20 @@ def _texts(load: Callable, utterances: "Sequence[Utterance]", jobs: int) -> Iter
         yield from pool.map(partial(_texts_in_worker, load), utterances)
 
 
-def _pool(jobs: int, initialise: Callable | None = None) -> ProcessPoolExecutor:
+def _pool(jobs: int, one_core: bool = False) -> ProcessPoolExecutor:
     # "spawn": a forked child would begin with the memory, and the locks, of this process
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), initialise)
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (one_core,))
+
+
+def _prepare(one_core: bool) -> None:
+    """Sets up a process of a pool, before anything is loaded in it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)     # Ctrl-C reaches all processes: this one just ends, the first one tells
+    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+    if one_core and hasattr(os, "sched_setaffinity"):          # a library that starts more threads gains nothing by them
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def _texts_in_worker(load: Callable, utterance: "Utterance") -> dict[Condition, str]:
     if "recogniser" not in _worker:                  # not when the process starts: there, an error would break the pool
         _worker["recogniser"] = load()
     return _worker["recogniser"].texts(read_samples(utterance))
-
-
-def _keep_to_one_core() -> None:
-    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
-    if hasattr(os, "sched_setaffinity"):             # a library that starts more threads gains nothing by them
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -191,6 +191,7 @@ def _times(bundle: Bundle, threads: int) -> dict[str, float]:
 
 def _cpu() -> str:
     """The CPU's model and the instructions that int8 products profit from."""
+    model = ""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

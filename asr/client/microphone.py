@@ -43,7 +43,7 @@ def _sounddevice():
 
 
 def input_devices() -> list[Device]:
-    """All devices that record, at least one. Raises DeviceError without any and without PortAudio, MissingExtraError without sounddevice."""
+    """All devices that record, at least one. Raises DeviceError without one or without PortAudio, MissingExtraError without sounddevice."""
     sounddevice = _sounddevice()
     default = sounddevice.default.device[0]
     devices = [Device(row["index"], row["name"], row["max_input_channels"], row["default_samplerate"], row["index"] == default)

@@ -14,15 +14,12 @@ from asr.client.acoustic import AcousticStream
 from asr.client.captions import Commitment, Final, Partial
 from asr.client.models import Models, load_models
 from asr.config import FRAME_SAMPLES, RATE_HZ, Latency, block_samples
-from asr.decoding.endpoint import Endpoint, EndpointRules
+from asr.decoding.endpoint import EndpointRules
 from asr.decoding.hypothesis import Word
 from asr.resample import Resampler
 
-LONGEST_S = 30.0                     # an utterance's sound is kept for its final pass, no longer than this
-EARLIEST_CUT_S = 20.0                # one that reaches it is cut between two words after this
 LEAD_S = 0.32                        # silence that the next utterance begins with
 MARGIN_S = 0.52                      # sound before the first word and after the last that the final pass hears
-IDLE_S, IDLE_LEAD_S = 10.0, 2.0      # so long without a word, the utterance begins anew, this much before
 
 
 class StreamingRecognizer:
@@ -77,33 +74,29 @@ class StreamingRecognizer:
     def _after_chunk(self) -> list[Partial | Final]:
         utterance = self._utterance
         captions: list[Partial | Final] = [utterance.partial] if utterance.changed else []
-        if utterance.ended_by:
-            captions += self._end_at(utterance.decided, LEAD_S, utterance.ended_by)
-        elif utterance.decided - utterance.start >= LONGEST_S * RATE_HZ:
+        if utterance.ended_by == "longest":
             captions += self._cut_at_gap()
-        elif not utterance.partial.words and utterance.decided - utterance.start >= IDLE_S * RATE_HZ:
-            captions += self._end_at(utterance.decided, IDLE_LEAD_S, "idle")
+        elif utterance.ended_by:
+            captions += self._final(utterance, utterance.decided, utterance.ended_by) + self._begin_in_pause()
         return captions
 
-    def _end_at(self, end: int, lead_s: float, reason: str) -> list[Partial | Final]:
-        """End the utterance at sample `end`, in a pause, and begin the next `lead_s` before."""
+    def _begin_in_pause(self) -> list[Partial | Final]:
+        """Begin the next utterance a little before the end of this one's last chunk."""
         utterance = self._utterance
-        captions = self._final(utterance, end, reason)
-        return captions + self._go_on_from(max(utterance.start + FRAME_SAMPLES, end - _whole_frames(lead_s)))      # never in place
+        return self._go_on_from(max(utterance.start + FRAME_SAMPLES, utterance.decided - _whole_frames(LEAD_S)))      # never in place
 
     def _cut_at_gap(self) -> list[Partial | Final]:
-        """The utterance is as long as may be: end it in the widest gap between two late words, and begin the next there."""
+        """The utterance is as long as may be: end it in the widest gap between two words of its second half, and begin the next there."""
         utterance = self._utterance
         words = self._decoded(utterance, utterance.start, utterance.decided)
-        earliest_s = utterance.start / RATE_HZ + EARLIEST_CUT_S
-        late = [index for index in range(1, len(words)) if words[index].start_s >= earliest_s]
-        if not late:                                         # no words, or none for the last ten seconds
-            captions = [Final(words, words[0].start_s, words[-1].end_s, "length")] if words else []
-            return captions + self._go_on_from(utterance.decided - _whole_frames(LEAD_S))
+        half_s = (utterance.start + utterance.decided) / 2 / RATE_HZ
+        late = [index for index in range(1, len(words)) if words[index].start_s >= half_s]
+        if not late:                                         # no words there
+            return self._as_final(words, utterance.partial.words, "longest") + self._begin_in_pause()
         cut = max(late, key=lambda index: (words[index].start_s - words[index - 1].end_s, index))
         middle_s = (words[cut - 1].end_s + words[cut].start_s) / 2
         start = utterance.start + _whole_frames(middle_s - utterance.start / RATE_HZ)
-        return [Final(words[:cut], words[0].start_s, words[cut - 1].end_s, "length"), *self._go_on_from(start)]
+        return [Final(words[:cut], words[0].start_s, words[cut - 1].end_s, "longest"), *self._go_on_from(start)]
 
     def _go_on_from(self, start: int) -> list[Partial | Final]:
         """Begin a new utterance at sample `start`, with the sound that was kept from there on."""
@@ -119,9 +112,13 @@ class StreamingRecognizer:
         start_s = utterance.start / RATE_HZ
         first = utterance.start + max(0, _whole_frames(seen[0].start_s - MARGIN_S - start_s))
         last = min(end, utterance.start + _whole_frames(seen[-1].end_s + MARGIN_S - start_s))
-        words = self._decoded(utterance, first, last)
-        start_s, end_s = (words[0].start_s, words[-1].end_s) if words else (seen[0].start_s, seen[-1].end_s)
-        return [Final(words, start_s, end_s, reason)]
+        return self._as_final(self._decoded(utterance, first, last), seen, reason)
+
+    @staticmethod
+    def _as_final(words: tuple[Word, ...], seen: tuple[Word, ...], reason: str) -> list[Partial | Final]:
+        """A final of `words`; an empty one takes back the words that were `seen` as a partial."""
+        span = words or seen
+        return [Final(words, span[0].start_s, span[-1].end_s, reason)] if span else []
 
     def _decoded(self, utterance: "_Utterance", first: int, last: int) -> tuple[Word, ...]:
         """Words of the kept samples [first, last), with full context."""
@@ -149,7 +146,7 @@ class _Utterance:
         self._acoustic = AcousticStream(models.acoustic, latency)
         self._decoder = models.decoder.start(start / RATE_HZ)
         self._commitment = Commitment()
-        self._endpoint = Endpoint(rules)
+        self._endpoint = rules.start()
 
     @property
     def until_ready(self) -> int:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
-BLOCKS = ("full", "1280", "640", "320", "160")
-SYSTEMS = ("asr", "pocketsphinx", "moonshine-tiny", "whisper-tiny.en")
-PARTS = ("errors", "speed", "start", "size")
+from asr.benchmark.run import PARTS
+from asr.benchmark.systems import PEERS
+from asr.benchmark.wer import BLOCKS, DECODERS, PRECISIONS
+
+SYSTEMS = ("asr", *PEERS)
 
 
 def choice_list(allowed: tuple[str, ...]):
@@ -32,9 +34,9 @@ def choice_list(allowed: tuple[str, ...]):
 @click.option("--bundle", help="Bundle to measure. Default: the one that comes with the program.")
 @click.option("--modes", "blocks", default=",".join(BLOCKS), show_default=True, callback=choice_list(BLOCKS),
               help="Blocks: whole utterances, or chunks in milliseconds.")
-@click.option("--precision", "precisions", default="int8,float", show_default=True, callback=choice_list(("int8", "float")),
+@click.option("--precision", "precisions", default=",".join(PRECISIONS), show_default=True, callback=choice_list(PRECISIONS),
               help="Acoustic models.")
-@click.option("--decoder", "decoders", default="beam,greedy", show_default=True, callback=choice_list(("beam", "greedy")),
+@click.option("--decoder", "decoders", default=",".join(DECODERS), show_default=True, callback=choice_list(DECODERS),
               help="Decoders; speed is that of the first.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
               help="File of rows to add to. Default: recordings/benchmark.json of the clone.")

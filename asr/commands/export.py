@@ -1,5 +1,6 @@
 """`asr export`: a checkpoint becomes a bundle, once its graphs are seen to compute what the model computes."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -27,16 +28,16 @@ def export(checkpoint: Path, bundle: Path, language: Path | None, speech: Path |
 
     The float and int8 graphs are compared with the model at several lengths and every latency. Where they differ, nothing is written.
     """
+    from asr.config import LATENCIES
     from asr.training.checkpoint import load
     from export import parity
     from export.packaging import add_error_rates, export_bundle
 
-    def show(case) -> None:
-        click.echo(f"\rcompared: {case.length_s:g} s, {case.mode}        ", nl=False, err=True)
-
-    made, cases = export_bundle(load(checkpoint), bundle, name or bundle.stem, language, card, licence, features_input,
-                                parity.LENGTHS_S, show)
-    click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
+    trained = load(checkpoint)
+    comparisons = 2 * len(parity.LENGTHS_S) * (1 + len(LATENCIES))          # float and int8, whole and in chunks
+    with click.progressbar(length=comparisons, label="Comparing with the model", file=sys.stderr) as bar:
+        made, cases = export_bundle(trained, bundle, name or bundle.stem, language, card, licence, features_input,
+                                    parity.LENGTHS_S, advance=lambda case: bar.update(1))
     click.echo(parity.table(cases))
     sizes = {file: made.path(file).stat().st_size for file in made.files}
     click.echo("\n".join(f"{size / 1e6:8.2f} MB  {file}" for file, size in sizes.items()))

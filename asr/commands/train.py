@@ -15,9 +15,9 @@ DEFAULT_RUN = "runs"
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
 @click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
 @click.option("--passes", type=float, help="Passes over the data, instead of the recipe's; a run may be lengthened until its decay.")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: one a core]")
+@click.option("--processes", type=click.IntRange(min=1), help="Processes of one thread that share each batch.  [default: one a core]")
 @click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
-def train(recipe, speech, noise, out, cache, resume, passes, threads, benchmark):
+def train(recipe, speech, noise, out, cache, resume, passes, processes, benchmark):
     """Train a model by RECIPE, one of asr/training/recipes or a TOML file.
 
     \b
@@ -29,23 +29,25 @@ def train(recipe, speech, noise, out, cache, resume, passes, threads, benchmark)
     A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C writes last.pt and ends.
     """
     import dataclasses
+    import os
 
     from asr.training.memory import keep_freed_memory
     keep_freed_memory()
     import torch
 
     from asr.training.recipe import read_recipe
-    if threads:
-        torch.set_num_threads(threads)
     plan = read_recipe(recipe)
     if passes:
         plan = dataclasses.replace(plan, optimisation=dataclasses.replace(plan.optimisation, passes=passes))
+    processes = processes or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))
     if benchmark:
         from asr.training.throughput import benchmark_table
-        click.echo(benchmark_table(plan))
+        click.echo(benchmark_table(plan, processes))
         return
     from asr.training.display import run_with_progress
-    from asr.training.setup import prepare
-    out = out or Path(DEFAULT_RUN) / plan.name
-    trainer = prepare(plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume)
-    run_with_progress(trainer)
+    from asr.training.gru import compiled
+    from asr.training.setup import follow, prepare
+    from asr.training.team import gather
+    compiled()                                                              # built once, not by every process
+    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out or Path(DEFAULT_RUN) / plan.name, resume)
+    run_with_progress(prepare(*arguments, gather(processes, follow, arguments)))

@@ -1,4 +1,4 @@
-"""What the acoustic model says about a stretch of audio: log-probabilities of both heads, frame by frame. Knows nothing of models or words."""
+"""What the acoustic model says about a stretch of audio: log-probabilities of both heads, frame by frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

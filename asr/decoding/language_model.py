@@ -55,25 +55,29 @@ class Contexts:
         self._kept_words = language.order - 1
         self._words: list[tuple[int, ...]] = [()]
         self._states = [self._model.start(False)]
-        self._known: list[dict[int, tuple[float, int]]] = [{}]          # of each context: word -> score, next context
+        self._known: list[dict[int, float]] = [{}]           # of each context: word -> score
         self._by_words = {(-1,): 0}
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def score(self, context: int, word: int) -> tuple[float, int]:
-        """log10 P(word | context), and the context after it."""
+    def score(self, context: int, word: int) -> float:
+        """log10 P(word | context)."""
         known = self._known[context]
-        if word not in known:
-            state, score = self._model.score(self._states[context], word)
-            words = (*self._words[context], word)[-self._kept_words :] if self._kept_words else ()
-            after = self._by_words.setdefault(words, len(self._states))
-            if after == len(self._states):
-                self._states.append(state)
-                self._words.append(words)
-                self._known.append({})
-            known[word] = score, after
-        return known[word]
+        score = known.get(word)
+        if score is None:
+            score = known[word] = self._model.score(self._states[context], word)[1]
+        return score
+
+    def after(self, context: int, word: int) -> int:
+        """The context that `word` leads to from `context`. Made only here: most words that are scored lead nowhere."""
+        words = (*self._words[context], word)[-self._kept_words :] if self._kept_words else ()
+        after = self._by_words.setdefault(words, len(self._states))
+        if after == len(self._states):
+            self._states.append(self._model.score(self._states[context], word)[0])
+            self._words.append(words)
+            self._known.append({})
+        return after
 
     def end_score(self, context: int) -> float:
         """log10 P(end of sentence | context)."""

@@ -127,8 +127,6 @@ def _phone_ids(data: np.ndarray, line_end: np.ndarray, phones: tuple[str, ...], 
     space = data == ord(" ")
     start = np.flatnonzero(space | (data == ord("\t"))).astype(np.int32) + np.int32(1)
     stop = np.flatnonzero(space | (data == ord("\n"))).astype(np.int32)
-    if len(start) != len(stop):
-        raise BundleError(f"{path}: a word with a space in it, or one without phones: make the lexicon again")
     width = max(len(unit.encode()) for unit in phones)
     codes = _codes(data, start, stop, width)
     units = _codes(*_joined(phones), width)
@@ -138,7 +136,8 @@ def _phone_ids(data: np.ndarray, line_end: np.ndarray, phones: tuple[str, ...], 
     if len(wrong):
         unit = bytes(data[start[wrong[0]] : stop[wrong[0]]]).decode(errors="replace")
         line = np.searchsorted(line_end, start[wrong[0]]) + 1
-        raise BundleError(f"{path}:{line}: the phone {unit!r} is not in phones.txt: make the lexicon again")
+        fault = f"the phone {unit!r} is not in phones.txt" if unit else "a space where no phone follows"
+        raise BundleError(f"{path}:{line}: {fault}: make the lexicon again")
     return order.astype(np.uint8)[place], np.diff(np.searchsorted(stop, line_end, side="right"), prepend=0).astype(np.int32)
 
 
@@ -150,11 +149,12 @@ def _joined(units: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _codes(data: np.ndarray, start: np.ndarray, stop: np.ndarray, width: int) -> np.ndarray:
-    """A number for the first `width` bytes (8 at most count) of data[start:stop] of each pair -> (n,) uint64."""
-    codes = np.zeros(len(start), np.uint64)
+    """A number for the first `width` bytes (8 at most count) of data[start:stop] of each pair -> (n,)."""
+    kind = np.uint32 if width <= 4 else np.uint64
+    codes = np.zeros(len(start), kind)
     for i in range(min(width, 8)):
         byte = data[np.minimum(start + i, len(data) - 1)]
-        codes = (codes << np.uint64(8)) | np.where(start + i < stop, byte, 0).astype(np.uint64)
+        codes = (codes << kind(8)) | np.where(start + i < stop, byte, 0).astype(kind)
     return codes
 
 

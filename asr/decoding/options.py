@@ -1,4 +1,4 @@
-"""Settings of the decoders. A bundle's `decoding` entry holds those that `asr tune` chose for it; what it leaves out has the values here."""
+"""Settings of the decoders. A bundle's `decoding` entry holds those that `asr tune` chose for it; the others are as here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -18,8 +18,9 @@ class Calibration:
 class UnknownWords:
     """When a word of the pieces head takes the place of lexicon words (see unknown.py)."""
 
-    gap: float = 0.35                # nats a frame by which the lexicon words explain the phones worse than the best free phones
+    gap: float = 0.5                 # nats a frame by which the lexicon words explain the phones worse than the best free phones
     confidence: float = 0.75         # least geometric mean of the probabilities of the word's pieces; above 1 = never replace
+    likeness: float = 0.8            # a spelling this like that of the lexicon words (2 x common letters / all) is a mistake in theirs
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import numpy as np
 from asr.decoding.language_model import LanguageModel
 from asr.decoding.lexicon_trie import ROOT, Trie
 from asr.decoding.options import DecodingOptions
+from asr.units import BLANK_ID
 
-BLANK = 0
 NO_TRACE = 0                         # the trace before the first word
 OPEN_WORD_SCORE = -3.0               # at the end a word may lack its `|`, at this price in nats
 _CONTEXTS_KEPT = 4000                # settle forgets language model contexts beyond these (about 2 MB)
@@ -45,8 +45,8 @@ class Search:
     def step(self, phones: np.ndarray) -> None:
         """Take in (T, P) log-probabilities."""
         for frame in phones.astype(np.float64):
-            if frame[BLANK] > self._log_blank_threshold:     # nothing but the blank can happen here
-                self._blank = self._fold(self._blank, self._phone) + frame[BLANK]
+            if frame[BLANK_ID] > self._log_blank_threshold:     # nothing but the blank can happen here
+                self._blank = self._fold(self._blank, self._phone) + frame[BLANK_ID]
                 self._phone = np.full(len(self._node), -np.inf)
             else:
                 self._advance(frame)
@@ -56,7 +56,7 @@ class Search:
         """One frame (P,) float64."""
         trie, options = self.trie, self.options
         node, total = self._node, self._fold(self._blank, self._phone)
-        blank = total + frame[BLANK]
+        blank = total + frame[BLANK_ID]
         phone = np.where(node == ROOT, total, self._phone) + frame[trie.phone[node]]
         trace = self._trace
         row, child, arrived = self._enter_children(frame, total)
@@ -116,12 +116,12 @@ class Search:
         ends = np.flatnonzero((trie.num_words[self._node] > 0) & (score > bound))            # no log-probability is above 0
         ended: dict[int, tuple[float, int, int, int]] = {}
         for i in ends.tolist():
-            context, node = int(self._context[i]), int(self._node[i])
+            context, node, score_here = int(self._context[i]), int(self._node[i]), float(score[i])
             for word in self._words_at(node):
-                language, after = self._contexts.score(context, word)
-                with_word = float(score[i] + options.lm_weight * language)
+                with_word = score_here + options.lm_weight * self._contexts.score(context, word)
                 if with_word <= bound:
                     continue
+                after = self._contexts.after(context, word)
                 known = ended.get(after)
                 if known is None:
                     ended[after] = with_word, word, node, int(self._trace[i])
@@ -151,7 +151,7 @@ class Search:
         return self._words_of(int(self._trace[best])), float(total[best]) + self._base
 
     def finish(self) -> tuple[list[tuple[int, int, int]], float]:
-        """The same at the end of the utterance: words may lack their last `|`, and the language model scores the end."""
+        """The same at the end: words may lack their last `|`, and the language model scores the end."""
         ways = [way for i in range(len(self._node)) for way in self._endings(i)]
         if not ways:                                         # all states are within words: drop those
             return self.best()
@@ -160,7 +160,7 @@ class Search:
 
     def _endings(self, i: int) -> list[tuple[float, int, list[tuple[int, int, int]]]]:
         """The ways in which state `i` can end the utterance: score, trace, and the word that ends with it."""
-        trie, options = self.trie, self.options
+        options = self.options
         node, context, trace = int(self._node[i]), int(self._context[i]), int(self._trace[i])
         total = float(self._fold(self._blank[i], self._phone[i]))
         if node == ROOT:
@@ -168,8 +168,8 @@ class Search:
         total += OPEN_WORD_SCORE + options.word_score - options.lm_weight * float(self._look_ahead[node])
         ways = []
         for word in self._words_at(node):
-            language, after = self._contexts.score(context, word)
-            score = total + options.lm_weight * (language + self._contexts.end_score(after))
+            language = self._contexts.score(context, word) + self._contexts.end_score(self._contexts.after(context, word))
+            score = total + options.lm_weight * language
             ways.append((score, trace, [(word, node, self.frames)]))
         return ways
 

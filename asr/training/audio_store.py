@@ -39,19 +39,12 @@ class DecodedSet:
         self.starts = np.asarray(starts, np.int64)                           # (num,)
         self.lengths = np.asarray(lengths, np.int64)                         # (num,)
         self.failures = failures
-        self._pcm_path = pcm_path
         self._pcm = np.memmap(pcm_path, np.int16, mode="r") if self.lengths.sum() else np.zeros(0, np.int16)
 
     def samples(self, index: int) -> np.ndarray:
         """int16 (n,): a read-only view of the cached file."""
         start = self.starts[index]
         return self._pcm[start:start + self.lengths[index]]
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_pcm": None}           # numpy would pickle the whole mapped file
-
-    def __setstate__(self, state: dict) -> None:
-        self.__init__(state["name"], state["_pcm_path"], state["utterances"], state["starts"], state["lengths"], state["failures"])
 
 
 class AudioStore:

@@ -106,13 +106,14 @@ class Batches:
     """
 
     def __init__(self, store: AudioStore, config: BatchConfig, augmenter: Augmenter | None = None,
-                 needed_frames: Callable[[Utterance], int] | None = None):
+                 needed_frames: Callable[[Utterance], int] | None = None, share: slice = slice(None)):
         unknown = [name for name in config.weights if name not in store.names]
         if unknown:
             raise DataError(f"weights name the set {unknown[0]}, which is not among the sets read: {', '.join(store.names)}")
         self.store = store
         self.config = config
         self.augmenter = augmenter
+        self.share = share
         self.left_out: Counter[str] = Counter()
         self._usable = self._choose(needed_frames)       # (num,) bool
         if not self._usable.any():
@@ -150,6 +151,7 @@ class Batches:
         if place.batch >= len(plans):
             raise DataError(f"epoch {place.epoch} has {len(plans)} batches, no number {place.batch}: the place is of other data")
         rows, speed = plans[place.batch]
+        rows = rows[self.share] or rows[:1]              # a team may be larger than a batch
         lengths = np.array([row.num_samples for row in rows], np.int64)                            # (N,)
         samples = np.zeros((len(rows), lengths.max()), np.float32)                                 # (N, S)
         for out, row in zip(samples, rows, strict=True):

@@ -73,7 +73,7 @@ def load(path: str | os.PathLike) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such checkpoint; `asr train` writes last.pt and best.pt into its run folder") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError):
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError):      # what garbage makes of torch.load
         raise CheckpointError(f"{path}: not a checkpoint, or cut short; use another, or train again") from None
     if not isinstance(content, dict) or "format" not in content:
         raise CheckpointError(f"{path}: not a checkpoint of this program; `asr train` writes last.pt and best.pt into its run folder")

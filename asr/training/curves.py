@@ -35,7 +35,8 @@ def draw_curves(events: list[dict], picture: Path) -> None:
     steps = [e for e in events if e["kind"] == "train"]
     sets = sorted({e["kind"] for e in events if e["kind"].startswith("dev")})
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(15, 4.2), layout="constrained")
-    left.plot([e["passes"] for e in steps], [e["phones"] for e in steps], label="training, augmented", linewidth=0.8)
+    if steps:
+        left.plot([e["passes"] for e in steps], [e["phones"] for e in steps], label="training, augmented", linewidth=0.8)
     for name in sets:
         of_set = [e for e in events if e["kind"] == name]
         passes = [e["passes"] for e in of_set]
@@ -51,6 +52,7 @@ def draw_curves(events: list[dict], picture: Path) -> None:
     speed.set(ylabel="seconds of audio a second", ylim=(0, None))
     for axes in (left, middle):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        if axes.lines:
+            axes.legend(fontsize=8)
     figure.savefig(picture, dpi=110)
     pyplot.close(figure)

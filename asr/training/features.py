@@ -6,7 +6,7 @@ the exported graph can be cut after this module. Level is not normalised at run 
 and a running mean would make the first seconds of a stream differ from the rest.
 
 Speed perturbation is free here: speech read `speed` times as fast is windows of 400 * speed samples every 160 * speed samples, with
-mel bands placed at the frequencies the resampled signal would have. Only pre-emphasis (one sample of lag) differs from resampling.
+mel bands placed at the frequencies the resampled signal would have.
 """
 
 import functools
@@ -61,7 +61,14 @@ def window_and_mel(config: FeatureConfig, speed: float = 1.0) -> tuple[Tensor, T
         warnings.filterwarnings("ignore", message="Empty filters")
         mel = librosa.filters.mel(sr=RATE_HZ * speed, n_fft=config.fft_size, n_mels=config.mel_bins, fmin=config.low_hz,
                                   fmax=config.high_hz, norm="slaney", dtype="float64")
-    return window.float(), torch.as_tensor(mel.T * speed).float().contiguous()
+    emphasis = _emphasis(config, speed) / _emphasis(config, 1.0)            # what a sample's lag of the sped-up signal would have done
+    return window.float(), (torch.as_tensor(mel.T * speed) * emphasis[:, None]).float().contiguous()
+
+
+def _emphasis(config: FeatureConfig, speed: float) -> Tensor:
+    """Power response of pre-emphasis at each DFT bin, (bins,), where the signal is read `speed` times as fast."""
+    angle = 2 * math.pi / config.fft_size * speed * torch.arange(config.fft_size // 2 + 1).double()
+    return 1 + config.preemphasis**2 - 2 * config.preemphasis * torch.cos(angle)
 
 
 def dft_matrix(config: FeatureConfig) -> Tensor:

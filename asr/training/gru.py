@@ -34,7 +34,7 @@ def run_together(runs: Sequence[Run]) -> list[Tensor]:
     weights = [run.gru.weight_hh_l0.t().to(run.x.dtype).contiguous() for run in runs]   # (H, 3H) each
     biases = [run.gru.bias_hh_l0[2 * run.gru.hidden_size:] for run in runs]
     reverse = [int(run.reverse) for run in runs]
-    kernel = _kernel()
+    kernel = compiled()
     if kernel is None:
         return [_steps(g, w, b, run.h0, run.reverse) for g, w, b, run in zip(gates, weights, biases, runs, strict=True)]
     return list(_Recurrence.apply(kernel, reverse, *gates, *weights, *biases, *(run.h0 for run in runs)))
@@ -103,7 +103,7 @@ def _weight_grad(states: Tensor, start: Tensor, gates: Tensor, inner: Tensor, re
 
 
 @functools.cache
-def _kernel():
+def compiled():
     """The compiled gru.cpp, or None (with a warning once) where no C++ compiler is at hand or ASR_NO_KERNEL is set."""
     if os.environ.get("ASR_NO_KERNEL"):
         return None

@@ -27,6 +27,7 @@ from asr.training.model import AcousticModel
 from asr.training.optimisation import MovingAverage, Schedule, make_optimiser
 from asr.training.prefetch import prefetch
 from asr.training.recipe import LatencyConfig, Recipe
+from asr.training.team import Team
 from asr.training.units import TrainingUnits
 
 CHECKPOINT_S = 600
@@ -50,17 +51,19 @@ class Trainer:
     """Trains one model into a run folder."""
 
     def __init__(self, recipe: Recipe, batches: Batches, development: Mapping[str, Batches], units: TrainingUnits, folder: Path,
-                 device: torch.device, dtype: torch.dtype, evaluate_every: float = 0.5):
+                 device: torch.device, dtype: torch.dtype, team: Team = Team()):
         torch.manual_seed(recipe.data.seed)
+        self.team = team
         self.recipe, self.batches, self.development, self.units = recipe, batches, development, units
-        self.folder, self.device, self.dtype, self.evaluate_every = folder, device, dtype, evaluate_every
+        self.folder, self.device, self.dtype = folder, device, dtype
         self.model = AcousticModel(recipe.model)
         self.schedule = Schedule.planned(recipe.optimisation)
         self.progress = Progress()
         self.optimiser = make_optimiser(self.model, recipe.optimisation)
         self.average = MovingAverage(self.model, recipe.optimisation.average_decay)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.history = History(folder)
+        if team.leads:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.history = History(folder)
 
     def fit_features(self, rows: int = 300) -> None:
         """Set the mean and variance of the log-mel bands from some rows of the first batches' utterances, undistorted."""
@@ -76,12 +79,12 @@ class Trainer:
                 "it was made for export alone" if held.training is None else "the [model] sizes differ; use the recipe it was made with"))
         state = held.training
         self.model.load_state_dict({k: v.float() for k, v in state["weights"].items()})
-        self.average.weights = {k: v.float() for k, v in state["average"].items()}
+        self.average.weights = {name: held.weights[name] for name in self.average.weights}
         self.optimiser.load_state_dict(checkpoints.restore_first_moments(state["optimiser"]))
         saved = dict(state["progress"])
         place = Place(*saved.pop("place"))
-        if state["fingerprint"] != self.batches.fingerprint:                # other data: go on from the start of the next pass
-            place = Place(place.epoch + 1, 0)
+        if state["fingerprint"] != self.batches.fingerprint:                # other data: the pass that was begun is begun again
+            place = Place(place.epoch, 0)
         self.progress = Progress(place=place, **saved)
         if state["decayed"]:
             self.schedule.decay_from, self.schedule.end = state["schedule"]
@@ -89,35 +92,42 @@ class Trainer:
     def run(self, report: Callable[[Progress, dict], None]) -> Progress:
         """Train to the end of the schedule. `report` hears of the progress and the newest numbers every few steps."""
         self.model.to(self.device).train()
+        self.team.agree(self.model)
         saved_at = time.monotonic()
-        next_evaluation = self.progress.passes + self.evaluate_every
+        evaluate_passes = self.recipe.optimisation.evaluate_passes
+        next_evaluation = self.progress.passes + evaluate_passes
         window = _Window()
         batches = prefetch(self.batches, self.progress.place)
         try:
             for batch in batches:
                 progress = self.progress
                 rate = self.schedule.rate(progress.step, progress.passes)
-                window.add(self._step(batch, rate), batch, rate)
+                loss, rate, self.schedule.end = self._step(batch, rate)
                 progress.step += 1
-                progress.audio_s += batch.seconds
+                progress.audio_s += batch.seconds * self.team.size
                 progress.place = batch.next_place
                 progress.passes = batch.place.epoch + (batch.place.batch + 1) / self.batches.num_batches(batch.place.epoch)
+                finished = progress.passes >= self.schedule.end
+                if not self.team.leads:
+                    if finished:
+                        break
+                    continue
+                window.add(loss, batch, rate, self.team.size)
                 if progress.step % REPORT_STEPS == 0:
                     numbers = {"passes": progress.passes, **window.numbers()}
                     self.history.add("train", progress.step, numbers)
                     report(progress, numbers)
                     window = _Window()
-                finished = progress.passes >= self.schedule.end
                 if progress.passes >= next_evaluation or finished:
                     self._evaluate()
                     report(progress, {})
-                    next_evaluation = progress.passes + self.evaluate_every
+                    next_evaluation = progress.passes + evaluate_passes
                     window = _Window()
                 if finished or time.monotonic() - saved_at > CHECKPOINT_S:
                     self.save("last.pt")
                     saved_at = time.monotonic()
                 if finished:
-                    return progress
+                    break
         except KeyboardInterrupt:
             self.save("last.pt")
             raise
@@ -130,7 +140,7 @@ class Trainer:
         progress = {**vars(self.progress), "place": tuple(self.progress.place)}
         averaged = {**self.model.state_dict(), **self.average.weights}
         training = {
-            "weights": self.model.state_dict(), "average": self.average.weights, "optimiser": self.optimiser.state_dict(),
+            "weights": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
             "progress": progress, "fingerprint": self.batches.fingerprint,
             "schedule": (self.schedule.decay_from, self.schedule.end), "decayed": self.progress.passes >= self.schedule.decay_from,
         }
@@ -139,9 +149,10 @@ class Trainer:
                                     self.recipe.source, progress, training), path)
         return path
 
-    def _step(self, batch: Batch, rate: float) -> Loss:
+    def _step(self, batch: Batch, rate: float) -> tuple[Loss, float, float]:
+        """One update; returns the loss of this process's rows, and the leader's learning rate and end of the run."""
         seed = self.recipe.data.seed * 1_000_003 + self.progress.step
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + 7919 * self.team.rank)
         chance = torch.Generator().manual_seed(seed)
         latency = draw_latency(self.recipe.latency, chance)
         samples = torch.from_numpy(batch.samples).to(self.device)
@@ -153,13 +164,15 @@ class Trainer:
         phones, pieces, halfway = self.model.encode_halfway(mel, latency, self.dtype)
         loss = ctc_losses(self.recipe.loss, phones, pieces, halfway, frames, targets)
         loss.total.backward()
+        rate, end = self.team.average_gradients(self.model, [rate, self.schedule.end])
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimisation.clip_norm, foreach=True)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
-        self.average.update(self.model, self.progress.step)
-        return loss
+        if self.team.leads:
+            self.average.update(self.model, self.progress.step)
+        return loss, rate, end
 
     def _evaluate(self) -> None:
         progress, results = self.progress, {}
@@ -204,9 +217,9 @@ class _Window:
     def __init__(self):
         self.began, self.audio_s, self.rate, self.terms = time.monotonic(), 0.0, 0.0, []
 
-    def add(self, loss: Loss, batch: Batch, rate: float) -> None:
+    def add(self, loss: Loss, batch: Batch, rate: float, team_size: int) -> None:
         self.terms.append((loss.total.item(), loss.phones.item(), loss.pieces.item()))
-        self.audio_s += batch.samples.size / RATE_HZ
+        self.audio_s += batch.samples.size / RATE_HZ * team_size
         self.rate = rate
 
     def numbers(self) -> dict[str, float]:

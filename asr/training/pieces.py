@@ -14,7 +14,7 @@ from pathlib import Path
 
 from asr.errors import DataError, MissingExtraError
 from asr.text import normalise
-from asr.units import BLANK, WORD_START, Units, phone_units
+from asr.units import BLANK, Units, phone_units
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz'"
 NUM_PIECES = 500                     # the blank included

@@ -1,5 +1,6 @@
 """From a recipe and folders to a trainer: sets read and decoded once, units made or taken from the checkpoint, banks of noise and rooms."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,33 +17,43 @@ from asr.training.noise import NoiseBank
 from asr.training.optimisation import fast_dtype
 from asr.training.recipe import DataConfig, Recipe
 from asr.training.rooms import RoomBank
+from asr.training.team import Team
 from asr.training.units import TrainingUnits
 
 DEVELOPMENT_BATCH_S = 300.0
 
 
-def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path, folder: Path, resume: bool = False) -> Trainer:
+def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path, folder: Path, resume: bool = False,
+            team: Team = Team()) -> Trainer:
     """Everything a run needs, from what the recipe names.
 
     `speech` is where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is kept,
     `folder` the run's. With `resume`, units and state come from its last.pt. Raises DataError or CheckpointError in one line.
     """
-    utterances = {Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}
-    store = open_store(utterances, cache)
     last = folder / "last.pt"
-    if resume:
-        units = TrainingUnits(checkpoints.load(last).piece_model)
-    else:
-        units = TrainingUnits.trained_on((u.text for u in store.utterances), recipe.data.pieces)
-    batches = Batches(store, batch_config(recipe.data), augmenter(recipe, store, noise, cache), units.needed_frames)
-    development = {Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
+    told = None if team.leads else team.tell(None)                          # followers wait until the audio is decoded
+    store = open_store({Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}, cache, progress=team.leads)
+    if team.leads and resume:
+        told = team.tell(checkpoints.load(last).piece_model)
+    elif team.leads:
+        told = team.tell(TrainingUnits.trained_on((u.text for u in store.utterances), recipe.data.pieces).piece_model)
+    units = TrainingUnits(told)
+    recipe = replace(recipe, model=replace(recipe.model, phones=len(units.phones), pieces=len(units.pieces)))
+    batches = Batches(store, batch_config(recipe.data), augmenter(recipe, store, noise, cache), units.needed_frames, team.share)
+    development = {} if not team.leads else {
+        Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(recipe, batches, development, units, folder, device, fast_dtype(device))
+    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team)
     if resume:
         trainer.resume(last)
     else:
         trainer.fit_features()
     return trainer
+
+
+def follow(team: Team, *arguments) -> None:
+    """Prepare and run as a follower; arguments as for `prepare`, without the team."""
+    prepare(*arguments, team).run(lambda place, numbers: None)
 
 
 def find_set(name: str, speech: Path | None) -> Path:

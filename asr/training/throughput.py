@@ -4,9 +4,11 @@ The limit is the time that the model's own matrix products would take if each ra
 the dtype that training uses, forward and backward (three products for each weight). Everything a step does besides counts against it.
 """
 
+import multiprocessing
 import time
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch.nn import functional
@@ -15,6 +17,7 @@ from asr.config import FRAME_S, RATE_HZ, Latency
 from asr.training.losses import Targets, ctc_losses
 from asr.training.loop import draw_latency
 from asr.training.masking import mask
+from asr.training.memory import keep_freed_memory
 from asr.training.model import AcousticModel
 from asr.training.optimisation import MovingAverage, fast_dtype, make_optimiser
 from asr.training.recipe import Recipe
@@ -24,40 +27,60 @@ STEPS = 8
 LABELS_PER_S = 12                    # phones; about a third as many pieces
 
 
-def benchmark_table(recipe: Recipe) -> str:
-    """Seconds of audio a second by part of the step, and the limit, as lines of text."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = fast_dtype(device)
-    limit = limit_audio_per_s(recipe, device, dtype)
-    lines = [f"{device.type}, {torch.get_num_threads()} threads, {str(dtype).removeprefix('torch.')}, "
-             f"{count_parameters(recipe) / 1e6:.1f} million parameters, batches of {recipe.data.batch_seconds:.0f} s",
-             f"{'limit of the matrix products, full context':<46}{limit:7.0f} s of audio a second"]
-    for name, latency in (("full context", None), ("chunks of 320 ms", Latency(8, 6)), ("latencies of the recipe", "drawn")):
-        parts, audio_s = measure(recipe, device, dtype, latency)
-        total = sum(parts.values())
-        lines.append(f"{name:<46}{audio_s / total:7.0f} s of audio a second, {100 * audio_s / total / limit:.0f} % of the limit")
-        lines += [f"    {part:<42}{100 * seconds / total:7.1f} % of the step" for part, seconds in parts.items()]
+def benchmark_table(recipe: Recipe, processes: int) -> str:
+    """Seconds of audio a second by part of the step, and the limit, as lines of text; `processes` measured side by side, as they train."""
+    share = replace(recipe, data=replace(recipe.data, batch_seconds=recipe.data.batch_seconds / processes))
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=_prepare_process, initargs=(processes,)) as pool:
+        def everywhere(function, *arguments):
+            return pool.starmap(function, [(share, *arguments)] * processes, chunksize=1)
+
+        limit = sum(everywhere(limit_audio_per_s))
+        device, dtype = where_to_train()
+        lines = [f"{device.type}, {processes} processes, {str(dtype).removeprefix('torch.')}, {count_parameters(recipe) / 1e6:.1f} million "
+                 f"parameters, batches of {recipe.data.batch_seconds:.0f} s",
+                 f"{'limit of the matrix products, full context':<46}{limit:7.0f} s of audio a second"]
+        for name, latency in (("full context", None), ("chunks of 320 ms", Latency(8, 6)), ("latencies of the recipe", "drawn")):
+            measured = everywhere(measure, latency)
+            speed = sum(audio_s / sum(parts.values()) for parts, audio_s in measured)
+            lines.append(f"{name:<46}{speed:7.0f} s of audio a second, {100 * speed / limit:.0f} % of the limit")
+            parts, _ = measured[0]
+            lines += [f"    {part:<42}{100 * seconds / sum(parts.values()):7.1f} % of the step" for part, seconds in parts.items()]
     return "\n".join(lines)
 
 
+def _prepare_process(processes: int) -> None:
+    keep_freed_memory()
+    if processes > 1:
+        torch.set_num_threads(1)
+
+
+def where_to_train() -> tuple[torch.device, torch.dtype]:
+    """A GPU where there is one, and the dtype that is fast there."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return device, fast_dtype(device)
+
+
 def count_parameters(recipe: Recipe) -> int:
+    """Weights and biases of the recipe's model."""
     return sum(p.numel() for p in AcousticModel(recipe.model).parameters())
 
 
-def limit_audio_per_s(recipe: Recipe, device: torch.device, dtype: torch.dtype) -> float:
+def limit_audio_per_s(recipe: Recipe) -> float:
     """Seconds of audio a second if a step were its GRU and linear products alone, at the speed of a large product."""
+    device, dtype = where_to_train()
     model = AcousticModel(recipe.model)
-    weights = sum(p.numel() for name, p in model.named_parameters() if p.ndim == 2)
+    weights = sum(p.numel() for p in model.parameters() if p.ndim == 2)
     operations = 2 * 3 * weights / FRAME_S                                  # a second of audio, forward and backward
     rows = round(recipe.data.batch_seconds / FRAME_S)
     a = torch.randn(rows, 2 * recipe.model.hidden, device=device).to(dtype)
     b = torch.randn(2 * recipe.model.hidden, 3 * recipe.model.hidden, device=device).to(dtype)
-    best = min(_seconds(lambda: a @ b, device) for _ in range(20))
-    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / best / operations
+    seconds = sorted(_seconds(lambda: a @ b, device) for _ in range(40))[10]            # all processes run, none has the cores alone
+    return 2 * a.shape[0] * a.shape[1] * b.shape[1] / seconds / operations
 
 
-def measure(recipe: Recipe, device: torch.device, dtype: torch.dtype, latency: Latency | None | str) -> tuple[dict[str, float], float]:
-    """Run training steps on random audio -> seconds spent in each part, and seconds of audio passed."""
+def measure(recipe: Recipe, latency: Latency | None | str) -> tuple[dict[str, float], float]:
+    """Run training steps on random audio, at a latency or at "drawn" ones -> seconds spent in each part, and seconds of audio passed."""
+    device, dtype = where_to_train()
     torch.manual_seed(0)
     chance = torch.Generator().manual_seed(0)
     model = AcousticModel(recipe.model).to(device).train()

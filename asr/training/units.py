@@ -37,7 +37,7 @@ class TrainingUnits:
 
     def words_of(self, piece_ids: Sequence[int]) -> str:
         """Text of piece ids."""
-        return Units(self.pieces).text(piece_ids)
+        return self._pieces.units.text(piece_ids)
 
     def needed_frames(self, utterance: Utterance) -> int:
         """Output frames that CTC needs for this text: its labels, and a blank between equal neighbours."""

@@ -1,0 +1,132 @@
+"""`asr tune`: choose a bundle's decoding options on development speech."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--speech", required=True, type=click.Path(path_type=Path), help="Folder of speech sets, NAME.tsv with NAME.tar.")
+@click.option("--sets", "names", default="dev", show_default=True, help="dev, or names with commas between.")
+@click.option("--limit", type=click.IntRange(1), default=150, show_default=True, help="At most so many utterances of each set.")
+@click.option("--trials", type=click.IntRange(0), default=20, show_default=True, help="Random points to begin with.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
+@click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "int8", "float"]), help="Acoustic model.")
+@click.option("--dry-run", is_flag=True, help="Print what would be chosen; leave the bundle as it is.")
+def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: int, precision: str, dry_run: bool) -> None:
+    """Choose the weights, beam, and confidence curves with which the folder BUNDLE decodes, by their error rate on development speech.
+
+    What the acoustic model says is computed once and kept in the user's cache folder, so a second run starts at once. What is found
+    is written into BUNDLE/bundle.json.
+
+    \b
+    asr tune my-bundle --speech FOLDER
+    asr tune my-bundle --speech FOLDER --sets dev-libri,dev-cv --limit 400 --dry-run
+    """
+    import json
+
+    from asr.benchmark.sets import find_sets
+    from asr.bundle import load_bundle, revise
+    from asr.decoding.tune import tune as search
+
+    loaded = load_bundle(bundle)
+    sets = [speech_set.first(limit) for speech_set in find_sets(speech, names)]
+    utterances = [(speech_set.name, utterance) for speech_set in sets for utterance in speech_set.utterances]
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:            # spawn: a fork would copy this process's memory and locks
+        stored = _emissions(pool, loaded, utterances, precision)
+        shares = [stored[i::jobs] for i in range(jobs)]
+        chosen, outcome = search(
+            measure=partial(_measure, pool, bundle, shares, "beam"),
+            greedy=partial(_measure, pool, bundle, shares, "greedy", {}),
+            start={"beam_size": 64, "beam_threshold": 14.0},
+            num_random=trials,
+            report=lambda changes, result: click.echo(f"WER {result.wer:6.2f} %  {result.busy_s:6.1f} s  {json.dumps(changes)}"),
+        )
+    for name in sorted(outcome.edits):
+        click.echo(f"{name}: WER {100 * outcome.edits[name] / max(1, outcome.words[name]):.2f} % of {outcome.words[name]} words")
+    click.echo(json.dumps(chosen))
+    if not dry_run:
+        revise(bundle, decoding=chosen)
+
+
+def _measure(pool: ProcessPoolExecutor, bundle: Path, shares: Sequence[list], kind: str, changes: dict):
+    """One trial, each process with its share."""
+    from asr.decoding.tune import Outcome
+
+    results = [pool.submit(_count_share, str(bundle), kind, changes, share) for share in shares if share]
+    return sum((result.result() for result in results), Outcome({}, {}))
+
+
+def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: str) -> list[tuple[str, str, str]]:
+    """Compute what is not stored yet -> (set, normalised text, file) of each utterance that has words."""
+    from asr.bundle import cache_folder
+    from asr.client.acoustic import Acoustic
+    from asr.text import normalise
+
+    chosen = Acoustic(bundle, precision).precision if precision == "auto" else precision
+    model = hashlib.sha256((bundle.folder / ("acoustic.onnx" if chosen == "float" else "acoustic.int8.onnx")).read_bytes()).hexdigest()
+    folder = cache_folder() / "emissions" / model[:24]
+    folder.mkdir(parents=True, exist_ok=True)
+    entries, missing = [], []
+    for name, utterance in utterances:
+        text = normalise(utterance.text)
+        if text:
+            key = hashlib.sha256(f"{utterance.location} {utterance.id}".encode()).hexdigest()[:24]
+            entries.append((name, text, str(folder / f"{key}.npz")))
+            if not Path(entries[-1][2]).exists():
+                missing.append((utterance, entries[-1][2]))
+    size = 16
+    parts = [missing[i : i + size] for i in range(0, len(missing), size)]
+    computed = pool.map(partial(_compute, str(bundle.folder), chosen), parts)
+    with click.progressbar(computed, length=len(parts), label="acoustic model") as bar:
+        for _ in bar:
+            pass
+    return entries
+
+
+_worker: dict = {}                                   # of a worker process: what it has loaded, once
+
+
+def _compute(folder: str, precision: str, part: list) -> None:
+    """Store the emissions of some utterances, as float16."""
+    import numpy as np
+
+    from asr.benchmark.sets import read_samples
+    from asr.bundle import load_bundle
+    from asr.client.acoustic import Acoustic
+
+    if "acoustic" not in _worker:
+        _worker["acoustic"] = Acoustic(load_bundle(folder), precision)
+    for utterance, path in part:
+        emission = _worker["acoustic"].whole(read_samples(utterance))
+        partial_path = f"{path}.{os.getpid()}.npz"
+        np.savez(partial_path, phones=emission.phones.astype(np.float16), pieces=emission.pieces.astype(np.float16))
+        os.replace(partial_path, path)
+
+
+def _count_share(folder: str, kind: str, changes: dict, entries: list):
+    """One process's share of a trial."""
+    import numpy as np
+
+    from asr.bundle import load_bundle
+    from asr.decoding import make_decoder
+    from asr.decoding.emission import Emission
+    from asr.decoding.tune import PLAIN, Example, count
+
+    if "examples" not in _worker or _worker["entries"] != entries:
+        _worker["entries"], _worker["examples"] = entries, []
+        for name, text, path in entries:
+            with np.load(path) as stored:
+                emission = Emission(stored["phones"].astype(np.float32), stored["pieces"].astype(np.float32))
+            _worker["examples"].append(Example(name, emission, tuple(text.split())))
+    if kind not in _worker:
+        _worker[kind] = make_decoder(load_bundle(folder), kind, **PLAIN)
+    decoder = _worker[kind].with_changes(**changes) if changes else _worker[kind]
+    return count(decoder, _worker["examples"])

@@ -1,0 +1,156 @@
+"""Choose decoding options on development speech: which changes to try, one after the other, and how a trial is counted.
+
+Knows nothing of audio, models or processes: `measure(changes) -> Outcome` is given. Order: language model weight and word score
+(at random, then step by step around the best), thresholds of unknown words, the narrowest beam that costs next to nothing, and last the
+curves of confidence, for which the words' evidence is kept.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from asr.decoding.confidence import evidence_of, fit
+from asr.decoding.emission import Emission
+from asr.decoding.options import Calibration
+
+PLAIN = {"confidence": {"slope": 1.0, "offset": 0.0}, "greedy_confidence": {"slope": 1.0, "offset": 0.0}}
+UNKNOWN_OFF = {"unknown": {"confidence": 2.0}}
+UNKNOWN = [{"unknown": {"gap": gap, "confidence": sure}} for gap in (0.25, 0.35, 0.5, 0.8, 1.2) for sure in (0.6, 0.75, 0.9)]
+BEAM_SIZES = ((32, 10.0), (48, 12.0), (64, 14.0), (96, 16.0), (160, 20.0))                      # with their thresholds
+BEAMS = [{"beam_size": size, "beam_threshold": threshold} for size, threshold in BEAM_SIZES]
+BEAM_COST = 0.1                      # points of WER that a narrower beam may cost
+UNKNOWN_COST = 0.02                  # ... and that words of the second head may
+STEPS = ((0.5, 1.0), (0.25, 0.5), (0.12, 0.25))              # in lm_weight and word_score
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Counts of a trial, by set; they add up over parts of the speech."""
+
+    edits: dict[str, int]
+    words: dict[str, int]
+    busy_s: float = 0.0              # processor time of the decoder
+    evidence: tuple[float, ...] = ()                         # of each recognised word
+    right: tuple[bool, ...] = ()
+
+    @property
+    def wer(self) -> float:
+        """Mean over the sets of their word error rates, in percent: a small set counts as much as a large one."""
+        return float(np.mean([100 * self.edits[name] / max(1, self.words[name]) for name in self.edits]))
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        def both(a: dict, b: dict) -> dict:
+            return {name: a.get(name, 0) + b.get(name, 0) for name in {**a, **b}}
+
+        return Outcome(both(self.edits, other.edits), both(self.words, other.words), self.busy_s + other.busy_s,
+                       self.evidence + other.evidence, self.right + other.right)
+
+
+@dataclass(frozen=True)
+class Example:
+    """An utterance of a development set: what the model said, and what was said."""
+
+    set_name: str
+    emission: Emission
+    words: tuple[str, ...]           # normalised
+
+
+def count(decoder, examples: Sequence[Example]) -> Outcome:
+    """Decode `examples` and count. The decoder's confidences must be plain (PLAIN) for the evidence to be right."""
+    import time
+
+    import jiwer
+
+    outcome = Outcome({}, {})
+    for example in examples:
+        started_s = time.process_time()
+        stream = decoder.start()
+        stream.step(example.emission)
+        heard = stream.finish().words
+        busy_s = time.process_time() - started_s
+        compared = jiwer.process_words(" ".join(example.words), " ".join(word.text for word in heard))
+        right = np.zeros(len(heard), bool)
+        for chunk in compared.alignments[0]:
+            if chunk.type == "equal":
+                right[chunk.hyp_start_idx : chunk.hyp_end_idx] = True
+        evidence = tuple(evidence_of(word.confidence, Calibration(1.0, 0.0)) for word in heard)
+        edits = compared.substitutions + compared.deletions + compared.insertions
+        outcome += Outcome({example.set_name: edits}, {example.set_name: len(example.words)}, busy_s, evidence, tuple(right.tolist()))
+    return outcome
+
+
+@dataclass
+class Tuning:
+    """The search's course: `chosen` changes so far, and every trial."""
+
+    measure: Callable[[dict], Outcome]
+    chosen: dict
+    trials: list[tuple[dict, Outcome]] = field(default_factory=list)
+    report: Callable[[dict, Outcome], None] = lambda changes, outcome: None
+
+    def attempt(self, changes: dict) -> Outcome:
+        """Measure `chosen` with `changes` over it."""
+        outcome = self.measure({**self.chosen, **changes, **PLAIN})
+        self.trials.append((changes, outcome))
+        self.report(changes, outcome)
+        return outcome
+
+    def best_of(self, candidates: Iterator[dict] | Sequence[dict]) -> tuple[dict, Outcome]:
+        """The candidate with the lowest WER."""
+        tried = [(changes, self.attempt(changes)) for changes in candidates]
+        return min(tried, key=lambda trial: trial[1].wer)
+
+
+def tune(measure: Callable[[dict], Outcome], greedy: Callable[[], Outcome], start: dict, num_random: int = 20, seed: int = 0,
+         report: Callable[[dict, Outcome], None] = lambda changes, outcome: None) -> tuple[dict, Outcome]:
+    """Find changes for bundle.json's `decoding`, and their outcome. `start` is where to begin, `greedy()` counts the greedy decoder."""
+    tuning = Tuning(measure, dict(start), report=report)
+    tuning.chosen.update(_weights(tuning, num_random, np.random.default_rng(seed)))
+    tuning.chosen.update(_unknown_words(tuning))
+    tuning.chosen.update(_beam(tuning))
+    outcome = tuning.attempt({})
+    tuning.chosen["confidence"] = _rounded(fit(outcome.evidence, outcome.right))
+    by_pieces = greedy()
+    tuning.chosen["greedy_confidence"] = _rounded(fit(by_pieces.evidence, by_pieces.right))
+    return tuning.chosen, outcome
+
+
+def _weights(tuning: Tuning, num_random: int, random: np.random.Generator) -> dict:
+    """lm_weight and word_score: random points, then steps around the best, ever smaller."""
+    def point(lm_weight: float, word_score: float) -> dict:
+        return {"lm_weight": round(max(0.0, float(lm_weight)), 2), "word_score": round(float(word_score), 2)}
+
+    guesses = [point(np.exp(random.uniform(np.log(0.5), np.log(5.0))), random.uniform(-2.5, 3.5)) for _ in range(num_random)]
+    best, outcome = tuning.best_of([point(2.0, 0.0), *guesses])
+    for lm_step, word_step in STEPS:
+        moved = True
+        while moved:
+            lm_weight, word_score = best["lm_weight"], best["word_score"]
+            around = [point(lm_weight + lm_step, word_score), point(lm_weight - lm_step, word_score),
+                      point(lm_weight, word_score + word_step), point(lm_weight, word_score - word_step),
+                      point(lm_weight + lm_step, word_score + word_step), point(lm_weight - lm_step, word_score - word_step)]
+            tried = [changes for changes, _ in tuning.trials]
+            fresh = [changes for changes in around if changes not in tried]
+            found = tuning.best_of(fresh) if fresh else (best, outcome)
+            moved = found[1].wer < outcome.wer
+            best, outcome = found if moved else (best, outcome)
+    return best
+
+
+def _unknown_words(tuning: Tuning) -> dict:
+    """The thresholds with the lowest WER; the second head stays off where every one of them costs something."""
+    without = tuning.attempt(UNKNOWN_OFF)
+    best, outcome = tuning.best_of(UNKNOWN)
+    return best if outcome.wer <= without.wer + UNKNOWN_COST else UNKNOWN_OFF
+
+
+def _beam(tuning: Tuning) -> dict:
+    """The narrowest beam that is nearly as good as the best one."""
+    tried = [(changes, tuning.attempt(changes)) for changes in BEAMS]
+    limit = min(outcome.wer for _, outcome in tried) + BEAM_COST
+    return next(changes for changes, outcome in tried if outcome.wer <= limit)
+
+
+def _rounded(calibration: Calibration) -> dict:
+    return {name: round(value, 3) for name, value in asdict(calibration).items()}

@@ -1,0 +1,160 @@
+"""Training: a tiny model learns a handful of utterances by heart, and a run that was stopped goes on as if it had not been."""
+
+import json
+
+import pytest
+import torch
+
+from asr.errors import CheckpointError, DataError
+from asr.training import checkpoint as checkpoints
+from asr.training.evaluate import best_path
+from asr.training.recipe import read_recipe, recipe_of
+from asr.training.setup import prepare
+
+CLIPS = 3
+
+
+@pytest.fixture
+def clips(recordings, tmp_path):
+    """A folder set of the shortest recordings."""
+    header, *rows = (recordings / "recordings.tsv").read_text("utf-8").splitlines()
+    seconds, file = header.split("\t").index("seconds"), header.split("\t").index("file")
+    rows = sorted(rows, key=lambda row: float(row.split("\t")[seconds]))[:CLIPS]
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "clips.tsv").write_text("\n".join([header, *rows]) + "\n", "utf-8")
+    for row in rows:
+        name = row.split("\t")[file]
+        (folder / name).write_bytes((recordings / name).read_bytes())
+    return folder
+
+
+def toy(clips, passes, **optimisation):
+    """The toy recipe on the clips, smaller still."""
+    values = read_recipe("toy").source
+    return recipe_of({
+        **values,
+        "model": {**values["model"], "hidden": 128},
+        "latency": {"full_part": 1.0},
+        "data": {**values["data"], "sets": [str(clips)], "development": [str(clips)], "pieces": 40, "batch_seconds": 10.0},
+        "optimisation": {**values["optimisation"], "passes": passes, **optimisation},
+    }, "toy", "test")
+
+
+def trainer_of(recipe, tmp_path, run, resume=False):
+    """A trainer of the recipe without noise, in its own run folder."""
+    return prepare(recipe, None, None, tmp_path / "cache", tmp_path / run, resume)
+
+
+def run_and_interrupt(trainer, steps):
+    """Run and press Ctrl-C after so many steps."""
+    step = trainer._step
+
+    def step_or_interrupt(batch, rate):
+        if trainer.progress.step == steps:
+            raise KeyboardInterrupt
+        return step(batch, rate)
+    trainer._step = step_or_interrupt
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(lambda place, numbers: None)
+
+
+def test_overfits_a_handful_of_utterances(clips, tmp_path):
+    """A tiny model drives the loss of three utterances to zero, and reads them back without an error."""
+    trainer = trainer_of(toy(clips, passes=200, warmup_steps=20, peak_rate=4e-3), tmp_path, "run")
+    trainer.run(lambda place, numbers: None)
+    result = trainer.progress.results["clips"]
+    assert result["loss"] < 0.1
+    assert result["phone_error"] == 0
+    assert result["word_error"] == 0
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
+    kinds = {json.loads(line)["kind"] for line in (tmp_path / "run" / "history.jsonl").read_text().splitlines()}
+    assert kinds == {"train", "clips"}
+
+
+def test_stopped_run_goes_on_as_if_it_had_not_been(clips, tmp_path):
+    """Training, stopped by Ctrl-C and resumed, ends with the very weights of a run that was never stopped."""
+    recipe = toy(clips, passes=8)
+    whole = trainer_of(recipe, tmp_path, "whole")
+    whole.run(lambda place, numbers: None)
+
+    run_and_interrupt(trainer_of(recipe, tmp_path, "stopped"), steps=3)
+    resumed = trainer_of(recipe, tmp_path, "stopped", resume=True)
+    assert resumed.progress.step == 3
+    resumed.run(lambda place, numbers: None)
+
+    assert resumed.progress.step == whole.progress.step > 4
+    for name, value in whole.model.state_dict().items():
+        torch.testing.assert_close(resumed.model.state_dict()[name], value, atol=0, rtol=0)
+    for name, value in whole.average.weights.items():
+        torch.testing.assert_close(resumed.average.weights[name], value, atol=0, rtol=0)
+
+
+def test_compact_checkpoint_resumes(clips, tmp_path):
+    """A compact checkpoint is a fraction of the size, and a run goes on from it."""
+    trainer = trainer_of(toy(clips, passes=4), tmp_path, "run")
+    run_and_interrupt(trainer, steps=3)
+    path = tmp_path / "run" / "last.pt"
+    whole = path.stat().st_size
+    checkpoints.save(checkpoints.compact(checkpoints.load(path)), path)
+    assert path.stat().st_size < 0.55 * whole
+    resumed = trainer_of(toy(clips, passes=4), tmp_path, "run", resume=True)
+    assert resumed.progress.step == trainer.progress.step > 0
+    resumed.run(lambda place, numbers: None)
+    assert resumed.progress.passes >= 4
+
+
+def test_disk_full_keeps_the_last_checkpoint(clips, tmp_path, monkeypatch):
+    """Where a checkpoint cannot be written, one line says so and the one before is whole."""
+    trainer = trainer_of(toy(clips, passes=4), tmp_path, "run")
+    path = trainer.save("last.pt")
+    before = path.read_bytes()
+
+    def no_space(content, file):
+        file.write(b"half of it")
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr(torch, "save", no_space)
+    with pytest.raises(CheckpointError, match="No space left on device.*--resume"):
+        trainer.save("last.pt")
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.glob("*.partial")] == []
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (None, "no such checkpoint"),
+    (b"", "not a checkpoint"),
+    (b"some text", "not a checkpoint"),
+])
+def test_bad_checkpoints_are_named(tmp_path, content, message):
+    """A missing, empty or foreign file gives one line with its name."""
+    path = tmp_path / "last.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as error:
+        checkpoints.load(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_truncated_checkpoint_is_named(clips, tmp_path):
+    """A checkpoint cut in half gives one line."""
+    path = trainer_of(toy(clips, passes=4), tmp_path, "run").save("last.pt")
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    with pytest.raises(CheckpointError, match="cut short"):
+        checkpoints.load(path)
+
+
+def test_unknown_recipe_key_lists_known_ones(tmp_path):
+    """A misspelt key in a recipe is named with its section, and the known ones are listed."""
+    path = tmp_path / "mine.toml"
+    path.write_text("[optimisation]\nlearning_rate = 1\n", "utf-8")
+    with pytest.raises(DataError, match=r"unknown key learning_rate in \[optimisation\]; known ones: .*peak_rate"):
+        read_recipe(str(path))
+    with pytest.raises(DataError, match="known ones: english, toy"):
+        read_recipe("englisch")
+
+
+def test_best_path_merges_and_drops():
+    """Repeats are merged and blanks dropped, in this order."""
+    ids = torch.tensor([0, 3, 3, 0, 3, 5, 5, 0])
+    assert best_path(torch.nn.functional.one_hot(ids, 6).float()) == [3, 3, 5]
