@@ -27,8 +27,8 @@ LENGTHS_S = (0.01, 0.3, 0.5, 1.7, 4.9)
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """No test reads what another remembered."""
+def own_cache(exported, tmp_path, monkeypatch):
+    """No test reads what another remembered. After `exported`, since torch keeps its compiled GRU in the same place."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 

@@ -120,9 +120,12 @@ def test_contexts_are_the_last_words(tmp_path):
 
 
 def test_the_order_is_read_from_the_file(tmp_path):
-    """ARPA files tell how long their n-grams are; anything else is refused."""
+    """ARPA files and KenLM binaries tell how long their n-grams are; anything else is refused."""
     assert read_order(write_arpa(["a b"], tmp_path / "two.arpa", order=2)) == 2
     assert read_order(write_arpa(["a b c d"], tmp_path / "four.arpa", order=4)) == 4
+    head = b"mmap lm http://kheafield.com/code format version 5\n".ljust(88, b"\0")          # as KenLM's build_binary writes it
+    (tmp_path / "five.binary").write_bytes(head + bytes([5, 0, 0, 0]))
+    assert read_order(tmp_path / "five.binary") == 5
     (tmp_path / "other").write_text("no model", encoding="utf-8")
     for wrong in ("other", "none"):
         with pytest.raises(BundleError, match="language model"):

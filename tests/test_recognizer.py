@@ -1,11 +1,13 @@
 """Recognising files and streams: no word lost, doubled or shifted, however the sound comes. The tones of tones.py stand for words."""
 
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 
+from asr.bundle import DEFAULT
 from asr.client.captions import Final, Partial
 from asr.client.recognizer import Recognizer, StreamingRecognizer
 from asr.config import FRAME_S, LATENCIES, RATE_HZ
@@ -202,3 +204,45 @@ def test_committed_words_stay():
             shown = words[:caption.committed]
     assert total > 60
     assert committed > 0.5 * total
+
+
+@pytest.fixture(scope="module")
+def english():
+    """The shipped recogniser; skips where its bundle is not there yet."""
+    if not DEFAULT.is_dir():
+        pytest.skip("needs the shipped bundle asr/models/english")
+    return Recognizer()
+
+
+def fed(stream: StreamingRecognizer, samples: np.ndarray) -> list[str]:
+    """Words of the finals of one recording."""
+    return [word for word, _start, _end in heard(stream.feed(samples) + stream.flush())]
+
+
+@pytest.mark.parametrize("kind", ["silence", "hiss", "loud hiss", "hum", "clicks"])
+def test_no_words_where_nobody_speaks(english, kind):
+    """Twenty seconds of silence, of noise and of clicks give no word, neither at once nor as a stream."""
+    rng, count = np.random.default_rng(0), 20 * RATE_HZ
+    samples = {"silence": np.zeros(count),
+               "hiss": 0.003 * rng.standard_normal(count),
+               "loud hiss": 0.05 * rng.standard_normal(count),
+               "hum": 0.1 * np.sin(2 * np.pi * 50 * np.arange(count) / RATE_HZ) + 0.001 * rng.standard_normal(count),
+               "clicks": 0.001 * rng.standard_normal(count) + 0.5 * (np.arange(count) % 12_345 < 20)}[kind].astype(np.float32)
+    assert english.transcribe(samples).text == ""
+    assert fed(english.stream(), samples) == []
+
+
+def test_streamed_equals_whole_on_speech(english, recordings):
+    """Real recordings give as a stream nearly the words of whole files, the last word of each among them."""
+    different = total = lost = files = 0
+    for path in sorted(recordings.glob("*.opus")):
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        whole = english.transcribe(path).text.split()
+        streamed_words = fed(english.stream(sample_rate=rate_hz), samples)
+        different += len(whole) + len(streamed_words) - 2 * sum((Counter(whole) & Counter(streamed_words)).values())
+        total, files = total + len(whole), files + 1
+        lost += not streamed_words or streamed_words[-1] != whole[-1]
+    assert files == 12
+    assert total > 80
+    assert different <= 0.1 * total
+    assert lost <= 1

@@ -34,9 +34,9 @@ def toy(clips, passes, **optimisation):
     values = read_recipe("toy").source
     return recipe_of({
         **values,
-        "model": {**values["model"], "hidden": 128},
+        "model": {**values["model"], "hidden": 64},
         "latency": {"full_part": 1.0},
-        "data": {**values["data"], "sets": [str(clips)], "development": [str(clips)], "pieces": 40, "batch_seconds": 10.0},
+        "data": {**values["data"], "sets": [str(clips)], "development": [str(clips)], "pieces": 40, "batch_seconds": 15.0},
         "optimisation": {**values["optimisation"], "passes": passes, **optimisation},
     }, "toy", "test")
 
@@ -61,7 +61,7 @@ def run_and_interrupt(trainer, steps):
 
 def test_overfits_a_handful_of_utterances(clips, tmp_path):
     """A tiny model drives the loss of three utterances to zero, and reads them back without an error."""
-    trainer = trainer_of(toy(clips, passes=200, warmup_steps=20, peak_rate=4e-3), tmp_path, "run")
+    trainer = trainer_of(toy(clips, passes=120, warmup_steps=20, peak_rate=4e-3), tmp_path, "run")
     trainer.run(lambda place, numbers: None)
     result = trainer.progress.results["clips"]
     assert result["loss"] < 0.1

@@ -123,7 +123,7 @@ def test_a_device_that_fails_is_told_after_its_last_words(display):
     """When the source reports a problem, what was heard is recognised and shown, then the problem is raised."""
     feeder, recorder = Feeder(20, 0.001), Recorder()
     feeder._thread.join()
-    feeder.problem = "feeder: gone"
+    feeder.problem = DeviceError("feeder: gone")
     with pytest.raises(DeviceError, match="feeder: gone"):
         run(feeder, recorder, display, Stop())
     assert sum(map(len, recorder.fed)) == 20 * 160

@@ -109,13 +109,15 @@ class Microphone:
         self._stopped = True
 
     @property
-    def problem(self) -> str | None:
-        """What is wrong with the device now, in one line, or None."""
+    def problem(self) -> DeviceError | None:
+        """What is wrong with the device now, if anything."""
         if self._stopped or time.monotonic() - self.queue.last_put_s > SILENT_S:
-            return f"{self.name}: the microphone has stopped delivering sound; plug it in again and start again"
+            return DeviceError(f"{self.name}: the microphone has stopped delivering sound; plug it in again and start again")
         return None
 
     def close(self):
         """End the recording; what is in the queue stays there."""
-        self._stream.abort(ignore_errors=True)
-        self._stream.close(ignore_errors=True)
+        stream, self._stream = self._stream, None            # closing twice would reach into freed memory
+        if stream:
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)

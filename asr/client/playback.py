@@ -22,7 +22,7 @@ class Playback:
         self.rate_hz = self._audio.rate_hz
         self.queue = CaptureQueue(self.rate_hz)
         self.overflows = 0
-        self.problem: str | None = None                      # why the file could not be read to its end
+        self.problem: AudioError | None = None               # why the file could not be read to its end
         self.ended = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, name="playback", daemon=True)
@@ -40,7 +40,7 @@ class Playback:
                         return
                     self.queue.put(piece)
         except AudioError as error:
-            self.problem = str(error)
+            self.problem = error
         finally:
             self._audio.close()
             self.ended = True

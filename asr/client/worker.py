@@ -9,7 +9,7 @@ from asr.audio import mono
 from asr.client.capture import CaptureQueue
 from asr.client.display import Display
 from asr.client.recognizer import StreamingRecognizer
-from asr.errors import DeviceError
+from asr.errors import AsrError
 
 WAIT_S = 0.1                         # how soon the end of a source, a stop and a dead device are noticed
 BEHIND_S = 1.0                       # audio still waiting after a step, from which on the user is told
@@ -25,7 +25,7 @@ class Source(Protocol):
     tail_s: float                    # go on recording this long after a stop
     overflows: int
     ended: bool
-    problem: str | None
+    problem: AsrError | None
 
     def close(self):
         """Deliver nothing more; what is in the queue stays there."""
@@ -47,7 +47,7 @@ class Stop:
 def run(source: Source, recognizer: StreamingRecognizer, display: Display, stop: Stop):
     """Caption `source` until it ends, `stop` is set or it fails; then show what was heard so far as finals.
 
-    Raises DeviceError when the source has a problem, after the last final.
+    Raises what is the matter with the source, after the last final.
     """
     remarks = Remarks(display)
     while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
@@ -62,7 +62,7 @@ def run(source: Source, recognizer: StreamingRecognizer, display: Display, stop:
         display.show(caption)
     display.close()
     if problem:
-        raise DeviceError(problem)
+        raise problem
 
 
 def _step(source: Source, recognizer: StreamingRecognizer, display: Display, remarks: "Remarks", wait_s: float) -> bool:

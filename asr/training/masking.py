@@ -30,7 +30,7 @@ def mask(mel: Tensor, lengths: Tensor, config: MaskingConfig, generator: torch.G
     count = max(1, round(frames / 100 * config.masks_per_second))
     width = draw(rows, count) * torch.minimum(torch.full_like(lengths, config.time_width), lengths * config.time_part / count * 2)[:, None]
     start = draw(rows, count) * (lengths[:, None] - width)
-    used = torch.arange(count)[None] < (lengths[:, None] / 100 * config.masks_per_second).clamp(min=1)
+    used = torch.arange(count)[None] < lengths[:, None] / 100 * config.masks_per_second
     hidden_times = _spans(start, width * used, frames)                                  # (N, M)
     return mel.masked_fill((hidden_bands[:, None] | hidden_times[:, :, None]).to(mel.device), 0.0)
 

@@ -101,7 +101,7 @@ class Pronouncer:
             return "dictionary", self._words[word][:LIMIT]
         if found := self._possessive(word) or self._letter_names(word):
             return ("possessive" if "'" in word else "letter names"), found[:LIMIT]
-        guesses = self._guesses(word)
+        guesses = self._guesses(word) if re.search("[a-z]", word) else []
         if not guesses:
             raise DataError(f"no rule can pronounce {word!r}: it has none of the letters a-z; correct or remove it")
         for name, rule in (("suffix", self._suffix), ("prefix", self._prefix), ("compound", self._compound)):

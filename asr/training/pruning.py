@@ -11,7 +11,7 @@ import numpy as np
 
 from asr.training.ngrams import Level, unused_mass
 
-THRESHOLD_ROUNDS = 14
+THRESHOLD_ROUNDS = 18
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def keep(found: Losses, threshold: float) -> list[np.ndarray]:
 
 def keep_within(found: Losses, size_limit: int, size_of) -> list[np.ndarray]:
     """The rows to keep so that size_of([rows of order 1, of order 2, ...]) is at most `size_limit`, and not much less."""
-    smallest, largest = 1e-13, 1e-3
+    smallest, largest = 1e-13, 1.0
     if size_of([len(level) for level in found.levels]) <= size_limit:
         return keep(found, -np.inf)
     for _ in range(THRESHOLD_ROUNDS):

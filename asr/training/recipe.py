@@ -30,6 +30,7 @@ class DataConfig:
     batch_seconds: float = 240.0
     max_seconds: float = 20.0
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    margin_s: tuple[float, float] = (0.0, 0.3)       # of near-silence before and after each utterance
     join: float = 0.1                    # probability that short utterances are joined into a longer one
     noise_only: float = 0.01             # part of the rows that are noise without words
     shortest_first: bool = True          # in the first pass

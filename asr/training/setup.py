@@ -68,7 +68,7 @@ def find_set(name: str, speech: Path | None) -> Path:
 def batch_config(data: DataConfig) -> BatchConfig:
     """The part of the recipe that makes batches."""
     return BatchConfig(seed=data.seed, batch_s=data.batch_seconds, max_s=data.max_seconds, speeds=data.speeds, weights=data.repeats,
-                       shortest_first=data.shortest_first, join=data.join, empty=data.noise_only)
+                       shortest_first=data.shortest_first, margin_s=data.margin_s, join=data.join, empty=data.noise_only)
 
 
 def augmenter(recipe: Recipe, store, noise: Path | None, cache: Path) -> Augmenter:
