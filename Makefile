@@ -10,7 +10,7 @@ BUNDLE ?= runs/$(RECIPE)/bundle
 ARGS ?=
 export PYTHON
 CLIENT_SIZE := about 50 MB
-DEVELOPMENT_SIZE := about 3 GB, most of it torch,
+DEVELOPMENT_SIZE := about 3 GB, most of it torch
 PEERS_SIZE := about 250 MB
 
 .PHONY: help captions test lint train export benchmark test-client clean
@@ -53,6 +53,8 @@ clean:  ## remove the environments and caches
 
 .venv-dev/ready: pyproject.toml
 	@.ci/environment .venv-dev '$(DEVELOPMENT_SIZE)' --editable '.[live,train,export,benchmark,dev]'
+	@.venv-dev/bin/pip install --quiet --editable '.[native]' 2>/dev/null \
+		|| echo "no C++ compiler or no Python headers: tests that compare with KenLM's package will be skipped"
 
 .venv-dev/peers: .venv-dev/ready
 	@.ci/environment .venv-dev '$(PEERS_SIZE)' --editable '.[peers]'

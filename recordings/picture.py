@@ -5,6 +5,7 @@
 
 import os
 import pty
+import re
 import select
 import sys
 import time
@@ -26,7 +27,9 @@ def main(seconds: float) -> None:
         console.print(Text("$ make captions", style="bold"))
         for line in lines:
             console.print(Text.from_ansi(line))
-        console.save_svg(str(HERE / "captions.svg"), title="asr live")
+        picture = console.export_svg(title="asr live")
+    picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)             # it would fetch a font from the network
+    (HERE / "captions.svg").write_text(picture.replace("Fira Code, ", ""), encoding="utf-8")
 
 
 def run_in_terminal(seconds: float) -> str:

@@ -95,18 +95,22 @@ def english():
 
 @pytest.mark.usefixtures("english")
 def test_live_captions_of_what_is_played(live, server, recordings):
-    """What `asr live` hears through the device are the words of the file, at most a word in ten different."""
-    from asr import Recognizer
-    expected = Recognizer().transcribe(recordings / "sample.flac").text.split()
+    """What `asr live` hears through the device are the words of the file in the same stream, but for 15 % of them at most."""
+    from asr.client.captions import Final
+    from asr.client.recognizer import StreamingRecognizer
+    samples, rate_hz = soundfile.read(recordings / "sample.flac", dtype="float32")
+    stream = StreamingRecognizer(sample_rate=rate_hz)
+    finals = [caption for caption in stream.feed(samples) + stream.flush() if isinstance(caption, Final)]
+    expected = [word.text for final in finals for word in final.words]
     program = live()
     server.play(recordings / "sample.flac")
     time.sleep(1)
     program.send_signal(signal.SIGINT)
     out, err = program.communicate(timeout=60)
-    assert (program.returncode, err) == (0, "")
+    assert (program.returncode, told(err)) == (0, [])
     assert len(out.splitlines()) > 1
     assert len(expected) > 20
-    assert edits(out.split(), expected) <= 0.1 * len(expected)
+    assert edits(out.split(), expected) <= 0.15 * len(expected)
 
 
 @pytest.mark.usefixtures("english")
@@ -123,7 +127,7 @@ def test_a_microphone_that_is_pulled_out(live, server, recordings):
     assert program.returncode == 1
     assert first.strip()
     assert out.strip()
-    assert err == "asr: default: the microphone has stopped delivering sound; plug it in again and start again\n"
+    assert told(err) == ["asr: default: the microphone has stopped delivering sound; plug it in again and start again"]
 
 
 def test_devices_are_found_by_number_and_by_part_of_the_name(server):
@@ -136,6 +140,11 @@ def test_devices_are_found_by_number_and_by_part_of_the_name(server):
     unknown = subprocess.run([sys.executable, "-c", program], env=server.environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert unknown.stdout == f"{number}\n"
     assert re.search(rf"DeviceError: no device matches 'x'; choose by number: .*\b{number} default", unknown.stderr)
+
+
+def told(err: str) -> list[str]:
+    """The lines on standard error, remarks on a busy machine aside."""
+    return [line for line in err.splitlines() if "cannot keep up" not in line]
 
 
 def edits(found: list[str], expected: list[str]) -> int:

@@ -103,7 +103,7 @@ class Remarks:
             parts.append(f"{(queue.dropped - self._dropped) / queue.rate_hz:.1f} s of sound dropped")
         if source.overflows > self._overflows:
             parts.append(f"the system lost sound {source.overflows - self._overflows} times")
-        if queue.waiting_s > BEHIND_S or queue.dropped > self._dropped:
+        if (queue.waiting_s > BEHIND_S and took_s > heard_s) or queue.dropped > self._dropped:
             parts.append(f"this machine cannot keep up: {1000 * took_s:.0f} ms of work where {1000 * heard_s:.0f} ms are allowed, "
                          f"{queue.waiting_s:.1f} s behind; try --decoder greedy or a longer --chunk-ms")
         if parts:

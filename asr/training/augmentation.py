@@ -6,6 +6,7 @@ Speed and SpecAugment are not here: both are nearly free on the features (featur
 """
 
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,7 @@ CODECS = {                           # how soundfile is asked for it, and limits
 class AugmentationConfig:
     """How often each distortion is applied (0 = never), and between which limits; every range is uniform."""
 
+    ramp_passes: float = 0.0                             # all of these rise from nothing to full strength over so many passes
     room: float = 0.3
     noise: float = 0.4
     noise_snr_db: tuple[float, float] = (0.0, 30.0)      # against the speech without its pauses
@@ -58,11 +60,14 @@ class Augmenter:
         self.noise = noise
         self.rooms = rooms
 
-    def apply(self, samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """float32 (n,) in [-1, 1] -> a new float32 (n,) in [-1, 1]; speech stays at its place in time."""
+    def apply(self, samples: np.ndarray, rng: np.random.Generator, passes: float = math.inf) -> np.ndarray:
+        """float32 (n,) in [-1, 1] -> a new float32 (n,) in [-1, 1]; speech stays at its place in time.
+
+        `passes` over the data have been done; distortions are rarer during the first `ramp_passes`, when a model learns slowly anyway.
+        """
         config = self.config
         # All choices are drawn first: the same generator state makes the same choices, whatever each one then draws.
-        room, noise, response, gain, clip, telephone, codec = rng.random(7)
+        room, noise, response, gain, clip, telephone, codec = rng.random(7) / self._strength(passes)
         if self.rooms is not None and room < config.room:
             samples = through_room(samples, self.rooms[rng.integers(len(self.rooms))])
         if self.noise is not None and noise < config.noise:
@@ -79,6 +84,11 @@ class Augmenter:
         elif codec < config.codec:
             samples = by_codec(samples, "Opus" if rng.random() < config.codec_opus else "MP3", rng.random())
         return np.clip(samples, -1.0, 1.0)
+
+    def _strength(self, passes: float) -> float:
+        """Share of each probability that counts, above 0 and at most 1."""
+        ramp = self.config.ramp_passes
+        return 1.0 if passes >= ramp else max(passes, 0.5) / max(ramp, 1.0)
 
     def empty(self, num_samples: int, rng: np.random.Generator) -> np.ndarray:
         """float32 (n,): a stretch without speech, noise at a random level, sometimes digital silence."""

@@ -262,7 +262,7 @@ class Batches:
             _hush(out[start - gap:start], out[start:end], rng)
         _hush(out[end:], out[start:end], rng)
         if self.augmenter:
-            out[:] = self.augmenter.apply(out, rng)
+            out[:] = self.augmenter.apply(out, rng, epoch)
 
 
 def _hush(gap: np.ndarray, speech: np.ndarray, rng: np.random.Generator) -> None:

@@ -42,9 +42,8 @@ class _Run:
                     self.console.print(text, soft_wrap=True)
                     self.said = time.monotonic()
 
-            place = self.trainer.run(report)
-        self.console.print(self.text(place), soft_wrap=True)
-        self.console.print(f"{self.trainer.folder / 'last.pt'}: the trained model; curves in {self.trainer.history.picture}")
+            self.trainer.run(report)
+        self.console.print(f"{self.trainer.folder / 'last.pt'}: the trained model; curves in {self.trainer.history.picture}", soft_wrap=True)
 
     def text(self, place: Place) -> str:
         parts = [f"pass {place.passes:.2f}/{self.trainer.schedule.end:.1f}"]

@@ -32,8 +32,8 @@ class LanguageConfig:
 
     order: int = 4
     words: int = 100_000             # at most, without the manifests' own words, which all count
-    known_seen: int = 2              # how often a word of the dictionary must occur
-    new_seen: int = 20               # how often a word outside it must occur
+    known_seen: int = 1              # how often a word of the dictionary must occur
+    new_seen: int = 8                # how often a word outside it must occur
     cutoffs: tuple[int, ...] = (1, 1, 2, 2)      # counts by order, see ngrams.estimate
     size_mb: float = 24.5            # of language.binary, in units of 10^6 bytes
 

@@ -71,9 +71,8 @@ class Trainer:
         chosen = rng.choice(len(store), min(rows, len(store)), replace=False)
         self.model.features.fit([torch.from_numpy(store.samples(i).astype(np.float32) / 32768) for i in chosen])
 
-    def resume(self, path: Path) -> None:
-        """Take up a run from its checkpoint. Raises CheckpointError where it is of another model or has no training state."""
-        held = checkpoints.load(path)
+    def resume(self, held: Checkpoint, path: Path) -> None:
+        """Take up a run from its checkpoint at `path`. Raises CheckpointError where it is of another model or has no training state."""
         if held.training is None or held.config != self.recipe.model:
             raise CheckpointError(f"{path}: cannot be resumed with this recipe: " + (
                 "it was made for export alone" if held.training is None else "the [model] sizes differ; use the recipe it was made with"))

@@ -31,10 +31,11 @@ def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path
     `folder` the run's. With `resume`, units and state come from its last.pt. Raises DataError or CheckpointError in one line.
     """
     last = folder / "last.pt"
+    held = checkpoints.load(last) if resume else None
     told = None if team.leads else team.tell(None)                          # followers wait until the audio is decoded
     store = open_store({Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}, cache, progress=team.leads)
-    if team.leads and resume:
-        told = team.tell(checkpoints.load(last).piece_model)
+    if team.leads and held:
+        told = team.tell(held.piece_model)
     elif team.leads:
         told = team.tell(TrainingUnits.trained_on((u.text for u in store.utterances), recipe.data.pieces).piece_model)
     units = TrainingUnits(told)
@@ -44,8 +45,8 @@ def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path
         Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team)
-    if resume:
-        trainer.resume(last)
+    if held:
+        trainer.resume(held, last)
     else:
         trainer.fit_features()
     return trainer
@@ -58,11 +59,10 @@ def follow(team: Team, *arguments) -> None:
 
 def find_set(name: str, speech: Path | None) -> Path:
     """Where a set of a recipe lies: in the speech folder, or a path of its own."""
-    places = [Path(name)] if speech is None else [speech / name, Path(name)]
-    for place in places:
-        if place.exists() or place.with_name(place.name + ".tsv").exists():
-            return place
-    raise DataError(f"{places[0]}: no such set (neither a folder nor a .tsv with its .tar); say with --speech where the sets are")
+    place = speech / name if speech else Path(name)                         # an absolute name stays as it is
+    if place.exists() or place.with_name(place.name + ".tsv").exists():
+        return place
+    raise DataError(f"{place}: no such set (neither a folder nor a .tsv with its .tar); say with --speech where the sets are")
 
 
 def batch_config(data: DataConfig) -> BatchConfig:
