@@ -11,6 +11,7 @@ LATENCIES = [Latency(1, 0), Latency(4, 4), Latency(8, 6), Latency(16, 8), Latenc
 
 @pytest.fixture(scope="module")
 def model():
+    """A random model of three narrow layers."""
     torch.manual_seed(3)
     model = AcousticModel(ModelConfig(conv_channels=4, layers=3, hidden=16, phones=7, pieces=11)).eval()
     model.features.fit([torch.randn(16_000) * 0.1])

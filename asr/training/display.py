@@ -43,7 +43,8 @@ class _Run:
                     self.said = time.monotonic()
 
             self.trainer.run(report)
-        self.console.print(f"{self.trainer.folder / 'last.pt'}: the trained model; curves in {self.trainer.history.picture}", soft_wrap=True)
+        made = f"{self.trainer.folder / 'last.pt'}: the trained model; curves in {self.trainer.history.picture}"
+        self.console.print(made, soft_wrap=True)
 
     def text(self, place: Place) -> str:
         parts = [f"pass {place.passes:.2f}/{self.trainer.schedule.end:.1f}"]

@@ -1,9 +1,9 @@
 """Log-mel spectrogram as a torch module that exports: windows, a fixed DFT, mel bands, logarithm, normalisation by training-set statistics.
 
 Each 25 ms window is pre-emphasised and Hann-weighted on its own (as Kaldi does), so that everything up to the power spectrum is one
-fixed matrix (`dft_matrix`; an FFT here, the matrix in the exported graph); mel bands are librosa's (Slaney). NeMo's and Kaldi's native front ends give the same values with the same settings, so
-the exported graph can be cut after this module. Level is not normalised at run time: gain augmentation teaches the model every level,
-and a running mean would make the first seconds of a stream differ from the rest.
+fixed matrix (`dft_matrix`; an FFT here, the matrix in the exported graph); mel bands are librosa's (Slaney). NeMo's and Kaldi's native
+front ends give the same values with the same settings, so the exported graph can be cut after this module. Level is not normalised at
+run time: gain augmentation teaches the model every level, and a running mean would make the first seconds of a stream differ.
 
 Speed perturbation is free here: speech read `speed` times as fast is windows of 400 * speed samples every 160 * speed samples, with
 mel bands placed at the frequencies the resampled signal would have.

@@ -20,7 +20,7 @@ from asr.training import checkpoint as checkpoints
 from asr.training.batches import Batch, Batches, Place
 from asr.training.checkpoint import Checkpoint
 from asr.training.curves import History
-from asr.training.evaluate import Result, evaluate
+from asr.training.evaluate import evaluate
 from asr.training.losses import Loss, Targets, ctc_losses
 from asr.training.masking import mask
 from asr.training.model import AcousticModel

@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional
 
 from asr.config import FRAME_S, RATE_HZ, Latency
-from asr.training.losses import Targets, ctc_losses
 from asr.training.loop import draw_latency
+from asr.training.losses import Targets, ctc_losses
 from asr.training.masking import mask
 from asr.training.memory import keep_freed_memory
 from asr.training.model import AcousticModel

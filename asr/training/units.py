@@ -10,7 +10,7 @@ from asr.training.losses import Targets
 from asr.training.manifests import Utterance
 from asr.training.pieces import PieceModel
 from asr.training.pronounce import Pronouncer
-from asr.units import PHONES, WORD_END, Units, phone_units
+from asr.units import PHONES, WORD_END, phone_units
 
 
 class TrainingUnits:
