@@ -14,6 +14,8 @@ random model of four layers with weights as heavy-tailed as trained ones), on a 
 | these               | 0.0242 | 0.0242  |
 | unsigned 8 bits     | 0.0189 | 0.0189  |
 | signed, -127 to 127 | 0.0204 | 0.0864  |
+
+On real speech through a model in training: these 0.0198, full range (with VNNI) 0.0185, 7 bits 0.0240.
 """
 
 import numpy as np

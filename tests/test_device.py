@@ -14,9 +14,11 @@ import soundfile
 
 from asr.bundle import DEFAULT
 from asr.config import RATE_HZ
+from asr.text import normalise
 from tests.sound_server import SoundServer, missing
 
 ROOT = Path(__file__).parents[1]
+SAMPLE_CLIPS = 6                     # of recordings.tsv, joined in sample.flac
 CAPTURE = """
 import select, sys
 import numpy as np
@@ -95,13 +97,15 @@ def english():
 
 @pytest.mark.usefixtures("english")
 def test_live_captions_of_what_is_played(live, server, recordings):
-    """What `asr live` hears through the device are the words of the file in the same stream, but for 15 % of them at most."""
+    """What `asr live` hears through the device costs at most 12 % more of the words than the file in the same stream."""
     from asr.client.captions import Final
     from asr.client.recognizer import StreamingRecognizer
     samples, rate_hz = soundfile.read(recordings / "sample.flac", dtype="float32")
     stream = StreamingRecognizer(sample_rate=rate_hz)
     finals = [caption for caption in stream.feed(samples) + stream.flush() if isinstance(caption, Final)]
-    expected = [word.text for final in finals for word in final.words]
+    by_file = [word.text for final in finals for word in final.words]
+    rows = (recordings / "recordings.tsv").read_text("utf-8").splitlines()[1:1 + SAMPLE_CLIPS]
+    spoken = normalise(" ".join(row.split("\t")[-1] for row in rows)).split()
     program = live()
     server.play(recordings / "sample.flac")
     time.sleep(1)
@@ -109,8 +113,9 @@ def test_live_captions_of_what_is_played(live, server, recordings):
     out, err = program.communicate(timeout=60)
     assert (program.returncode, told(err)) == (0, [])
     assert len(out.splitlines()) > 1
-    assert len(expected) > 20
-    assert edits(out.split(), expected) <= 0.15 * len(expected)
+    assert len(spoken) > 40
+    assert edits(by_file, spoken) < 0.7 * len(spoken)
+    assert edits(out.split(), spoken) <= edits(by_file, spoken) + 0.12 * len(spoken)
 
 
 @pytest.mark.usefixtures("english")

@@ -20,18 +20,19 @@ from asr.training.ngrams import BOUNDARY, Level
 
 KENLM = "kenlm==0.3.0"
 BITS = 8                             # of a quantised probability or back-off weight
-POINTER_BITS = 22                    # at most so many bits of each pointer are kept in a table beside the trie
+POINTER_BITS = 22                    # at most so many high bits of the pointers are kept in a table
 CHUNK = 200_000
 
 
 def trie_bytes(rows: Sequence[int]) -> int:
     """About how many bytes the quantised trie takes that has so many n-grams of order 1, 2, ..."""
     word_bits = int(rows[0]).bit_length()
-    size = rows[0] * (16 + 8) + 4096 * len(rows)
+    size = rows[0] * (16 + 8)                                     # probability, back-off and pointer; hash of the word
     for n, count in enumerate(rows[1:], start=2):
-        is_last = n == len(rows)
-        pointer_bits = 0 if is_last else int(rows[n]).bit_length()
-        size += count * (word_bits + BITS + (0 if is_last else BITS + pointer_bits)) // 8
+        if n == len(rows):
+            size += count * (word_bits + BITS) // 8
+        else:
+            size += count * (word_bits + 2 * BITS) // 8 + _pointer_bytes(count, int(rows[n]))
     return size
 
 
@@ -79,6 +80,11 @@ def build_binary() -> Path:
         shutil.copy(built, program.with_suffix(".tmp"))
         os.replace(program.with_suffix(".tmp"), program)
     return program
+
+
+def _pointer_bytes(count: int, furthest: int) -> int:
+    """For `count` rising pointers up to `furthest`: KenLM keeps the low bits of each, and a table of where the high bits change."""
+    return min(count * low // 8 + 8 * (furthest >> low) for low in range(furthest.bit_length() + 1))
 
 
 def _unpack_source(folder: Path) -> Path:

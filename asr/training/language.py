@@ -31,11 +31,11 @@ class LanguageConfig:
     """Choices of a language model."""
 
     order: int = 4
-    words: int = 100_000             # at most, without the manifests' own words, which all count
+    words: int = 120_000             # at most, without the manifests' own words, which all count
     known_seen: int = 1              # how often a word of the dictionary must occur
-    new_seen: int = 8                # how often a word outside it must occur
+    new_seen: int = 3                # how often a word outside it must occur
     cutoffs: tuple[int, ...] = (1, 1, 2, 2)      # counts by order, see ngrams.estimate
-    size_mb: float = 24.5            # of language.binary, in units of 10^6 bytes
+    size_mb: float = 24.8            # of language.binary, in units of 10^6 bytes
 
 
 @dataclass
