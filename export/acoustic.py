@@ -10,7 +10,6 @@ graph holds. Convolutions, norms, DFT, mel bands and softmax are float32 in both
 
 import json
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -77,18 +76,12 @@ def operations(proto: onnx.ModelProto) -> Counter:
 
 
 def _log_mel(graph: Graph, model: AcousticModel, joined: str) -> str:
-    """joined samples (1, S) -> log-mel without normalisation (1, F, M): pre-emphasis, DFT and mel bands as convolutions.
-
-    Pre-emphasis comes before the DFT, not inside its matrix: low frequencies, far stronger, would cancel in the sum and leave their
-    rounding errors in the weak bands. Each window's own first sample does not matter, since the Hann window is 0 there.
-    """
+    """joined samples (1, S) -> log-mel without normalisation (1, F, M): the DFT and the mel bands as convolutions."""
     config = model.config.features
-    emphasis = graph.constant("emphasis", np.array([[[-config.preemphasis, 1.0]]], np.float32))         # (1, 1, 2)
-    dft = graph.constant("dft", _array(dft_matrix(replace(config, preemphasis=0.0))).T[:, None])        # (2 bins, 1, 400)
+    dft = graph.constant("dft", _array(dft_matrix(config)).T[:, None])                  # (2 bins, 1, 400)
     mel = graph.constant("mel", _array(window_and_mel(config)[1]).T[:, :, None])        # (F, bins, 1)
     floor = graph.constant("floor", np.float32(config.floor))
-    emphasised = graph.node("Conv", graph.node("Unsqueeze", joined, graph.ints(1)), emphasis, pads=[1, 0])
-    spectrum = graph.node("Conv", emphasised, dft, strides=[SHIFT_SAMPLES])             # (1, 2 bins, M)
+    spectrum = graph.node("Conv", graph.node("Unsqueeze", joined, graph.ints(1)), dft, strides=[SHIFT_SAMPLES])
     real, imaginary = graph.split_node("Split", 2, graph.node("Mul", spectrum, spectrum), axis=1)       # (1, bins, M) each
     return graph.node("Log", graph.node("Add", graph.node("Conv", graph.node("Add", real, imaginary), mel), floor))
 

@@ -104,6 +104,27 @@ def test_compact_checkpoint_resumes(clips, tmp_path):
     assert resumed.progress.passes >= 4
 
 
+def test_a_run_begins_with_another_ones_weights(clips, tmp_path):
+    """A run that starts from a checkpoint has its averaged weights and units, and a schedule of its own."""
+    first = trainer_of(toy(clips, passes=4), tmp_path, "first")
+    run_and_interrupt(first, steps=3)
+    start = tmp_path / "first" / "last.pt"
+    second = prepare(toy(clips, passes=4), None, None, tmp_path / "cache", tmp_path / "second", start=start)
+    assert second.progress.step == 0
+    assert second.units.pieces == first.units.pieces
+    for name, value in first.average.weights.items():
+        torch.testing.assert_close(second.model.get_parameter(name).detach(), value, atol=0, rtol=0)
+
+
+def test_a_finished_run_goes_on_when_asked_for_more(clips, tmp_path):
+    """A run at the end of its schedule, resumed with more passes, trains on; resumed with the same, it is at its end."""
+    trainer_of(toy(clips, passes=2), tmp_path, "run").run(lambda place, numbers: None)
+    more = trainer_of(toy(clips, passes=4), tmp_path, "run", resume=True)
+    assert more.schedule.rate(1000, more.progress.passes) > 0
+    more.run(lambda place, numbers: None)
+    assert more.progress.passes >= 4
+
+
 def test_disk_full_keeps_the_last_checkpoint(clips, tmp_path, monkeypatch):
     """Where a checkpoint cannot be written, one line says so and the one before is whole."""
     trainer = trainer_of(toy(clips, passes=4), tmp_path, "run")

@@ -14,16 +14,18 @@ DEFAULT_RUN = "runs"
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder: checkpoints, curves, TensorBoard.  [default: runs/RECIPE]")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
 @click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
-@click.option("--passes", type=float, help="Passes over the data, instead of the recipe's; a run may be lengthened until its decay.")
+@click.option("--start", type=click.Path(path_type=Path), help="Checkpoint whose weights and units the run begins with.")
+@click.option("--passes", type=float, help="Passes over the data, instead of the recipe's.")
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of one thread that share each batch.  [default: one a core]")
 @click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
-def train(recipe, speech, noise, out, cache, resume, passes, processes, benchmark):
+def train(recipe, speech, noise, out, cache, resume, start, passes, processes, benchmark):
     """Train a model by RECIPE, one of asr/training/recipes or a TOML file.
 
     \b
     asr train toy                                   learns recordings/ by heart in a minute
     asr train english --speech ../shared/speech     the shipped model
     asr train english --speech ../shared/speech --resume
+    asr train mine.toml --start runs/english/best.pt        go on with other data
     asr train english --benchmark
 
     A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C writes last.pt and ends.
@@ -49,5 +51,5 @@ def train(recipe, speech, noise, out, cache, resume, passes, processes, benchmar
     from asr.training.setup import follow, prepare
     from asr.training.team import gather
     compiled()                                                              # built once, not by every process
-    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out or Path(DEFAULT_RUN) / plan.name, resume)
-    run_with_progress(prepare(*arguments, gather(processes, follow, arguments)))
+    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out or Path(DEFAULT_RUN) / plan.name, resume, start)
+    run_with_progress(prepare(*arguments, team=gather(processes, follow, arguments)))

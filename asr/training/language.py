@@ -71,7 +71,7 @@ def read_corpus(texts: Sequence[Path], report: Callable[[str], None]) -> Corpus:
 
 
 def choose_words(corpus: Corpus, known: Callable[[str], bool], config: LanguageConfig) -> list[str]:
-    """The word list, SPECIAL first, then by falling frequency (mean of the sources' relative frequencies).
+    """The word list: SPECIAL, then the words by falling frequency, in which small sources count for more than their share.
 
     Words of the dictionary (`known`) need fewer occurrences than others; every word of the manifests is in.
     """

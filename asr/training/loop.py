@@ -71,11 +71,20 @@ class Trainer:
         chosen = rng.choice(len(store), min(rows, len(store)), replace=False)
         self.model.features.fit([torch.from_numpy(store.samples(i).astype(np.float32) / 32768) for i in chosen])
 
+    def start_from(self, held: Checkpoint, path: Path) -> None:
+        """Begin a new run with the weights of a checkpoint. Raises CheckpointError where its sizes are others."""
+        self._fit(held, path)
+        self.model.load_state_dict(held.weights)
+        self.average = MovingAverage(self.model, self.recipe.optimisation.average_decay)
+
     def resume(self, held: Checkpoint, path: Path) -> None:
-        """Take up a run from its checkpoint at `path`. Raises CheckpointError where it is of another model or has no training state."""
-        if held.training is None or held.config != self.recipe.model:
-            raise CheckpointError(f"{path}: cannot be resumed with this recipe: " + (
-                "it was made for export alone" if held.training is None else "the [model] sizes differ; use the recipe it was made with"))
+        """Take up a run from its checkpoint. Raises CheckpointError where it is of another model or has no training state.
+
+        A run that had come to its end goes on where the recipe now asks for more passes: its learning rate rises again.
+        """
+        self._fit(held, path)
+        if held.training is None:
+            raise CheckpointError(f"{path}: has no training state to resume, it was made for export alone; use it with --start")
         state = held.training
         self.model.load_state_dict({k: v.float() for k, v in state["weights"].items()})
         self.average.weights = {name: held.weights[name] for name in self.average.weights}
@@ -85,8 +94,13 @@ class Trainer:
         if state["fingerprint"] != self.batches.fingerprint:                # other data: the pass that was begun is begun again
             place = Place(place.epoch, 0)
         self.progress = Progress(place=place, **saved)
-        if state["decayed"]:
-            self.schedule.decay_from, self.schedule.end = state["schedule"]
+        decay_from, end = state["schedule"]
+        if decay_from <= self.progress.passes < end:
+            self.schedule.decay_from, self.schedule.end = decay_from, end
+
+    def _fit(self, held: Checkpoint, path: Path) -> None:
+        if held.config != self.recipe.model:
+            raise CheckpointError(f"{path}: its model has other sizes than [model] of the recipe; use the recipe it was made with")
 
     def run(self, report: Callable[[Progress, dict], None]) -> Progress:
         """Train to the end of the schedule. `report` hears of the progress and the newest numbers every few steps."""
@@ -141,7 +155,7 @@ class Trainer:
         training = {
             "weights": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
             "progress": progress, "fingerprint": self.batches.fingerprint,
-            "schedule": (self.schedule.decay_from, self.schedule.end), "decayed": self.progress.passes >= self.schedule.decay_from,
+            "schedule": (self.schedule.decay_from, self.schedule.end),
         }
         path = self.folder / name
         checkpoints.save(Checkpoint(self.recipe.model, self.units.phones, self.units.pieces, self.units.piece_model, averaged,

@@ -24,14 +24,15 @@ DEVELOPMENT_BATCH_S = 300.0
 
 
 def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path, folder: Path, resume: bool = False,
-            team: Team = Team()) -> Trainer:
+            start: Path | None = None, team: Team = Team()) -> Trainer:
     """Everything a run needs, from what the recipe names.
 
     `speech` is where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is kept,
-    `folder` the run's. With `resume`, units and state come from its last.pt. Raises DataError or CheckpointError in one line.
+    `folder` the run's. With `resume`, units and state come from its last.pt; with `start`, units and weights from that checkpoint.
+    Raises DataError or CheckpointError in one line.
     """
-    last = folder / "last.pt"
-    held = checkpoints.load(last) if resume else None
+    source = folder / "last.pt" if resume else start
+    held = checkpoints.load(source) if source else None
     told = None if team.leads else team.tell(None)                          # followers wait until the audio is decoded
     store = open_store({Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}, cache, progress=team.leads)
     if team.leads and held:
@@ -45,8 +46,10 @@ def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path
         Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team)
-    if held:
-        trainer.resume(held, last)
+    if resume:
+        trainer.resume(held, source)
+    elif held:
+        trainer.start_from(held, source)
     else:
         trainer.fit_features()
     return trainer
@@ -54,7 +57,7 @@ def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path
 
 def follow(team: Team, *arguments) -> None:
     """Prepare and run as a follower; arguments as for `prepare`, without the team."""
-    prepare(*arguments, team).run(lambda place, numbers: None)
+    prepare(*arguments, team=team).run(lambda place, numbers: None)
 
 
 def find_set(name: str, speech: Path | None) -> Path:
