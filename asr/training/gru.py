@@ -8,6 +8,7 @@ give the same values (tests/test_gru.py), and the parameters are those of `torch
 import functools
 import logging
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+STALE_LOCK_S = 300                   # a build takes about a minute
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,13 @@ def compiled():
     from torch.utils import cpp_extension
     logging.getLogger(cpp_extension.__name__).setLevel(logging.ERROR)       # it warns of a missing GPU
     flags = ["-O3", "-ffast-math", "-march=native", "-fopenmp"]
+    folder = Path(cpp_extension._get_build_directory("asr_gru", verbose=False))
+    lock = folder / "lock"
+    if lock.exists() and time.time() - lock.stat().st_mtime > STALE_LOCK_S:
+        lock.unlink(missing_ok=True)                                        # of a build that was killed: torch would wait for ever
     try:
-        return cpp_extension.load("asr_gru", [str(Path(__file__).with_name("gru.cpp"))], extra_cflags=flags, extra_ldflags=["-lmvec"])
+        return cpp_extension.load("asr_gru", [str(Path(__file__).with_name("gru.cpp"))], extra_cflags=flags, extra_ldflags=["-lmvec"],
+                                  build_directory=str(folder))
     except (RuntimeError, OSError, ImportError) as error:
         reason = str(error).splitlines()[0]
         warnings.warn(f"training runs without its compiled GRU, about half as fast ({reason}); install g++ and ninja", stacklevel=2)
