@@ -103,7 +103,7 @@ def test_readme_python_example_runs(block):
         pytest.skip("the shipped bundle is not there")
     done = subprocess.run([sys.executable, "-c", block], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "horizon" in done.stdout
+    assert "eyes" in done.stdout
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
