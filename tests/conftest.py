@@ -1,6 +1,7 @@
 """What all tests share: the folders they read, a bundle made on the spot, and CI's rule that a skipped test is a failed one."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ SPEECH = Path(os.environ.get("ASR_SPEECH") or ROOT.parent / "shared" / "speech")
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache" / "torch_extensions"))     # one build, whatever cache a test sets
 MAY_SKIP = ("no GPU",)               # what a skip's reason may begin with in CI too: machines that CI never has
+
+
+# A shell that starts a job in the background has it ignore Ctrl-C, and so would every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -239,7 +239,7 @@ def test_streamed_equals_whole_on_speech(english, recordings):
         samples, rate_hz = soundfile.read(path, dtype="float32")
         whole = english.transcribe(path).text.split()
         streamed_words = fed(english.stream(sample_rate=rate_hz), samples)
-        different += len(whole) + len(streamed_words) - 2 * sum((Counter(whole) & Counter(streamed_words)).values())
+        different += max(len(whole), len(streamed_words)) - sum((Counter(whole) & Counter(streamed_words)).values())
         total, files = total + len(whole), files + 1
         lost += not streamed_words or streamed_words[-1] != whole[-1]
     assert files == 12
