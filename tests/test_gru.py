@@ -61,13 +61,18 @@ def test_gradient_reaches_the_start_state(kernel):
         start.grad = None
 
 
-def test_bfloat16_stays_close(kernel):
-    """In bfloat16 states differ from float32's by rounding alone, over a long sequence."""
+@pytest.mark.parametrize("hidden", [HIDDEN, 64])
+@pytest.mark.parametrize("rows", [1, 7, 12])
+def test_bfloat16_stays_close(kernel, rows, hidden):
+    """In bfloat16 states and gradients differ from float32's by rounding alone, over a long sequence; 64 has its own product."""
     torch.manual_seed(4)
-    module = nn.GRU(INPUTS, HIDDEN)
-    x, start = torch.randn(200, ROWS, INPUTS), torch.zeros(ROWS, HIDDEN)
-    with torch.no_grad():
-        half, = run_together([Run(module, x.bfloat16(), start)])
-        full, _ = module(x)
+    module = nn.GRU(INPUTS, hidden)
+    x, start = torch.randn(200, rows, INPUTS, requires_grad=True), torch.zeros(rows, hidden)
+    half, = run_together([Run(module, x.bfloat16(), start)])
+    half_gradients = gradients([module], x, [half])
+    full, _ = module(x)
+    full_gradients = gradients([module], x, [full])
     assert half.dtype == torch.bfloat16
     assert (half.float() - full).abs().max() < 0.03
+    for mine, reference in zip(half_gradients, full_gradients, strict=True):
+        assert (mine - reference).norm() < 0.03 * reference.norm()

@@ -1,6 +1,7 @@
 """Training: a tiny model learns a handful of utterances by heart, and a run that was stopped goes on as if it had not been."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -123,6 +124,36 @@ def test_a_finished_run_goes_on_when_asked_for_more(clips, tmp_path):
     assert more.schedule.rate(1000, more.progress.passes) > 0
     more.run(lambda place, numbers: None)
     assert more.progress.passes >= 4
+
+
+def test_more_passes_lift_a_rate_that_was_falling(clips, tmp_path):
+    """A run stopped in its decay keeps its schedule, unless it is resumed with more passes than were planned."""
+    stopped = trainer_of(toy(clips, passes=4, decay_part=1.0), tmp_path, "run")
+    run_and_interrupt(stopped, steps=3)
+    rates = []
+    for passes in (4, 40):
+        resumed = trainer_of(toy(clips, passes=passes, decay_part=1.0), tmp_path, "run", resume=True)
+        rates.append(resumed.schedule.rate(1000, resumed.progress.passes))
+    assert rates[1] > 2 * rates[0] > 0
+
+
+def test_a_resumed_run_has_each_step_once_in_its_history(clips, tmp_path):
+    """Steps done after the checkpoint, and lost with it, are not in the curves."""
+    run_and_interrupt(trainer_of(toy(clips, passes=4), tmp_path, "run"), steps=3)
+    history = tmp_path / "run" / "history.jsonl"
+    with open(history, "a", encoding="utf-8") as file:
+        file.writelines(json.dumps({"kind": "train", "step": step}) + "\n" for step in (2, 3, 4, 900))
+    trainer_of(toy(clips, passes=4), tmp_path, "run", resume=True)
+    assert [json.loads(line)["step"] for line in history.read_text("utf-8").splitlines()] == [2, 3]
+
+
+def test_another_dropout_fits_and_another_size_does_not(clips, tmp_path):
+    """A checkpoint may go on with more or less dropout; other sizes give one line."""
+    run_and_interrupt(trainer_of(toy(clips, passes=4), tmp_path, "run"), steps=3)
+    recipe = toy(clips, passes=4)
+    trainer_of(replace(recipe, model=replace(recipe.model, dropout=0.3)), tmp_path, "run", resume=True)
+    with pytest.raises(CheckpointError, match="last.pt: its model has other sizes"):
+        trainer_of(replace(recipe, model=replace(recipe.model, hidden=128)), tmp_path, "run", resume=True)
 
 
 def test_disk_full_keeps_the_last_checkpoint(clips, tmp_path, monkeypatch):

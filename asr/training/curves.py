@@ -21,6 +21,12 @@ class History:
             self._board.add_scalar(f"{kind}/{name}", value, step)
         self._board.flush()
 
+    def rewind(self, step: int) -> None:
+        """Forget events after a step: a run that goes on from a checkpoint passes there again."""
+        if self.path.exists():
+            lines = self.path.read_text("utf-8").splitlines(keepends=True)
+            self.path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), "utf-8")
+
     def draw(self) -> None:
         """Redraw curves.png from the file."""
         events = [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]

@@ -13,6 +13,8 @@
 #include <cstring>
 #include <vector>
 
+#include "product.h"
+
 namespace {
 
 using torch::Tensor;
@@ -54,14 +56,16 @@ void forward_piece(const Tensor& gx, const Tensor& w, const Tensor& bn, const Te
                    const Tensor& saved, int64_t begin, int64_t end) {
   const int64_t steps = gx.size(0), n = gx.size(1), H = h.size(2), rows = end - begin;
   Tensor state = h0.slice(0, begin, end).to(torch::kFloat).contiguous().clone();
-  Tensor previous = state.to(gx.scalar_type()), g = torch::empty({rows, 3 * H}, gx.options());
+  const Tensor first = state.to(gx.scalar_type());
+  const T* previous = pointer<T>(first);
+  Product<T> product(w, rows);
   const float* b = pointer<float>(bn);
   for (int64_t i = 0; i < steps; ++i) {
     const int64_t t = reverse ? steps - 1 - i : i, at = t * n + begin;
-    at::mm_out(g, previous, w);
+    const auto* g = product(previous);
     for (int64_t row = 0; row < rows; ++row) {
       const T* x = pointer<T>(gx) + (at + row) * 3 * H;
-      const T* k = pointer<T>(g) + row * 3 * H;
+      const auto* k = g + row * 3 * H;
       T* out = pointer<T>(h) + (at + row) * H;
       T* keep = pointer<T>(saved) + (at + row) * 4 * H;
       float* s = pointer<float>(state) + row * H;
@@ -79,7 +83,7 @@ void forward_piece(const Tensor& gx, const Tensor& w, const Tensor& bn, const Te
         store(keep + 3 * H + j, q);
       }
     }
-    previous = h.select(0, t).slice(0, begin, end);
+    previous = pointer<T>(h) + at * H;
   }
 }
 
@@ -88,7 +92,9 @@ void backward_piece(const Tensor& grad, const Tensor& h, const Tensor& saved, co
                     const Tensor& dgx, const Tensor& dq, const Tensor& dh0, int64_t begin, int64_t end) {
   const int64_t steps = h.size(0), n = h.size(1), H = h.size(2), rows = end - begin;
   Tensor carry = torch::zeros({rows, H}, h0.options()), dg = torch::empty({rows, 3 * H}, h.options());
-  Tensor through = torch::zeros({rows, H}, h.options());
+  Product<T> product(wt, rows);
+  const std::vector<typename Product<T>::Out> none(rows * H);
+  const auto* through = none.data();
   const Tensor first = h0.to(h.scalar_type()).contiguous();
   for (int64_t i = steps - 1; i >= 0; --i) {
     const int64_t t = reverse ? steps - 1 - i : i, before = reverse ? t + 1 : t - 1;
@@ -100,7 +106,7 @@ void backward_piece(const Tensor& grad, const Tensor& h, const Tensor& saved, co
       T* gates = pointer<T>(dgx) + at * 3 * H;
       T* gq = pointer<T>(dq) + at * H;
       T* buffer = pointer<T>(dg) + row * 3 * H;
-      const T* back = pointer<T>(through) + row * H;
+      const auto* back = through + row * H;
       float* c = pointer<float>(carry) + row * H;
 #pragma GCC ivdep
       for (int64_t j = 0; j < H; ++j) {
@@ -119,9 +125,9 @@ void backward_piece(const Tensor& grad, const Tensor& h, const Tensor& saved, co
         store(buffer + 2 * H + j, dn * r);
       }
     }
-    at::mm_out(through, dg, wt);
+    through = product(pointer<T>(dg));
   }
-  dh0.slice(0, begin, end).copy_(carry + through);
+  for (int64_t i = 0; i < rows * H; ++i) pointer<float>(dh0)[begin * H + i] = pointer<float>(carry)[i] + to_float(through[i]);
 }
 
 template <typename F>

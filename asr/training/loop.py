@@ -7,7 +7,7 @@ the averaged weights. `last.pt` is written every ten minutes, `best.pt` at each 
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ class Trainer:
     def resume(self, held: Checkpoint, path: Path) -> None:
         """Take up a run from its checkpoint. Raises CheckpointError where it is of another model or has no training state.
 
-        A run that had come to its end goes on where the recipe now asks for more passes: its learning rate rises again.
+        Where the recipe now asks for more passes, a run whose rate was falling, or that had ended, goes on: its learning rate rises again.
         """
         self._fit(held, path)
         if held.training is None:
@@ -94,12 +94,13 @@ class Trainer:
         if state["fingerprint"] != self.batches.fingerprint:                # other data: the pass that was begun is begun again
             place = Place(place.epoch, 0)
         self.progress = Progress(place=place, **saved)
-        decay_from, end = state["schedule"]
-        if decay_from <= self.progress.passes < end:
-            self.schedule.decay_from, self.schedule.end = decay_from, end
+        if state.get("planned") == self.schedule.planned_as:                # the decay may have begun early
+            self.schedule.decay_from, self.schedule.end = state["schedule"]
+        if self.team.leads:
+            self.history.rewind(self.progress.step)
 
     def _fit(self, held: Checkpoint, path: Path) -> None:
-        if held.config != self.recipe.model:
+        if replace(held.config, dropout=self.recipe.model.dropout) != self.recipe.model:
             raise CheckpointError(f"{path}: its model has other sizes than [model] of the recipe; use the recipe it was made with")
 
     def run(self, report: Callable[[Progress, dict], None]) -> Progress:
@@ -155,7 +156,7 @@ class Trainer:
         training = {
             "weights": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
             "progress": progress, "fingerprint": self.batches.fingerprint,
-            "schedule": (self.schedule.decay_from, self.schedule.end),
+            "schedule": (self.schedule.decay_from, self.schedule.end), "planned": self.schedule.planned_as,
         }
         path = self.folder / name
         checkpoints.save(Checkpoint(self.recipe.model, self.units.phones, self.units.pieces, self.units.piece_model, averaged,

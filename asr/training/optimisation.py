@@ -3,6 +3,9 @@
 The schedule is told in passes over the data, not steps, so that a run may be lengthened until its decay begins: warm-up, plateau, then
 a straight line to zero over the last part ("warmup-stable-decay", Hu et al., arXiv 2404.06395). Early stopping begins that last part
 sooner: weights that stop improving at a high rate still gain from the decay.
+
+Tried: Muon for the GRU's matrices, gate by gate, at 2e-3. From one checkpoint its training loss was 0.02 nats a phone lower than AdamW's
+after 100 steps and after 250, for a fifth more time a step; at 5e-3 it was 0.06 higher.
 """
 
 import math
@@ -39,6 +42,11 @@ class Schedule:
     @classmethod
     def planned(cls, config: OptimisationConfig) -> "Schedule":
         return cls(config, config.passes * (1 - config.decay_part), config.passes)
+
+    @property
+    def planned_as(self) -> tuple[float, float]:
+        """What of the recipe decides the schedule, as long as the run does not stop improving."""
+        return self.config.passes, self.config.decay_part
 
     def rate(self, step: int, passes_done: float) -> float:
         """Learning rate of step `step` (from 0) after `passes_done` passes."""
