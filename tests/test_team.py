@@ -18,7 +18,7 @@ def step(team: Team, path):
     for p in model.parameters():
         p.grad = torch.full_like(p, 1.0 + team.rank)
     said = team.average_gradients(model, [0.5, 7.0] if team.leads else [9.0, 9.0])
-    found = {"weights": model.weight.detach(), "gradients": [p.grad for p in model.parameters()], "said": said, 
+    found = {"weights": model.weight.detach(), "gradients": [p.grad for p in model.parameters()], "said": said,
              "told": team.tell(team.rank)}
     torch.save(found, f"{path}{team.rank}")
 
