@@ -64,6 +64,7 @@ def test_command_has_help_with_examples_and_a_place_in_the_readme(name):
     assert examples
     for words in examples:
         check_example(words)
+    assert r"\b" not in command.help                # of a raw docstring: shown as it stands, and examples run into one paragraph
     undescribed = [parameter.name for parameter in command.params if isinstance(parameter, click.Option) and not parameter.help]
     assert undescribed == []
 

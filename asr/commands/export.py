@@ -20,7 +20,7 @@ import click
 @click.option("--features-input", is_flag=True, help="Also write acoustic.features.onnx, which takes log-mel instead of samples.")
 def export(checkpoint: Path, bundle: Path, language: Path | None, speech: Path | None, utterances: int | None, name: str | None,
            licence: str, card: Path | None, features_input: bool) -> None:
-    r"""Turn CHECKPOINT into BUNDLE: a folder, or one file if it ends in .asr.
+    """Turn CHECKPOINT into BUNDLE: a folder, or one file if it ends in .asr.
 
     \b
     asr export runs/english/best.pt asr/models/english --language runs/language
