@@ -25,7 +25,9 @@ class History:
         """Forget events after a step: a run that goes on from a checkpoint passes there again."""
         if self.path.exists():
             lines = self.path.read_text("utf-8").splitlines(keepends=True)
-            self.path.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), "utf-8")
+            partial = self.path.with_name(self.path.name + ".partial")          # renamed: a run that is killed here keeps its history
+            partial.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), "utf-8")
+            partial.replace(self.path)
 
     def draw(self) -> None:
         """Redraw curves.png from the file."""
