@@ -178,6 +178,26 @@ def test_defaults_lose_nothing_against_a_wide_beam(decoder):
         assert recognise(decoder, emission).text == recognise(wide, emission).text
 
 
+def test_prior_and_blank_penalty_are_costs_of_units(decoder, world):
+    """They change the score exactly as taking them from the emission would."""
+    options = {"blank_threshold": 1.0, "log_add": False}
+    prior = np.log(np.random.default_rng(1).dirichlet(np.ones(len(world.phones))))
+    costs = 0.4 * prior + np.eye(len(world.phones))[0] * 1.5
+    charged = decoder.with_changes(phone_prior=prior.tolist(), prior_weight=0.4, blank_penalty=1.5, **options)
+    for seed in range(4):
+        emission = NOISY(spoken(SENTENCES[seed]), seed=seed)
+        taken = Emission((emission.phones - costs).astype(np.float32), emission.pieces)
+        plain, other = recognise(decoder.with_changes(**options), taken), recognise(charged, emission)
+        assert (other.text, other.score) == (plain.text, pytest.approx(plain.score, abs=0.01))
+        assert abs(other.score - recognise(decoder.with_changes(**options), emission).score) > 1
+
+
+def test_a_prior_of_another_model_is_told(world):
+    """A number for each phone is needed; one line says so."""
+    with pytest.raises(BundleError, match="phone_prior has 2 numbers"):
+        make_decoder(world, "beam", phone_prior=[-1.0, -2.0])
+
+
 @pytest.mark.parametrize("change", [{"lm_wait": 1.0}, {"lm_weight": "much"}, {"confidence": {"steepness": 1}}])
 def test_wrong_options_are_told(decoder, change):
     """An option that does not exist or fit is one line that names it."""

@@ -31,16 +31,22 @@ def test_errors_and_right_words_are_counted(world):
 
 
 def test_a_clear_valley_is_found():
-    """With errors that are least at lm_weight 1.3 and word_score 1, for any beam from 48 on, that is what comes out."""
+    """With errors that are least at one place of each weight, for any beam from 48 on, that is what comes out."""
     def measure(changes: dict) -> Outcome:
         edits = 100 + 40 * abs(changes["lm_weight"] - 1.3) + 10 * abs(changes["word_score"] - 1.0) + 50 * (changes["beam_size"] < 48)
+        edits += 50 * abs(changes["prior_weight"] - 0.2) + 20 * abs(changes["blank_penalty"] - 1.2)
         edits -= 5 * (changes.get("unknown") == {"gap": 0.5, "confidence": 0.75})
         assert changes["confidence"] == {"slope": 1.0, "offset": 0.0}
         return Outcome({"dev": edits}, {"dev": 1000}, 1.0, (2.0, 1.0, -1.0, -2.0) * 50, (True, True, False, False) * 50)
 
-    chosen, outcome = tune(measure, lambda: measure({"lm_weight": 1, "word_score": 1, "beam_size": 64, **PLAIN}), {"beam_size": 64})
+    def greedy() -> Outcome:
+        return Outcome({"dev": 100}, {"dev": 1000}, 1.0, (2.0, 1.0, -1.0, -2.0) * 50, (True, True, False, False) * 50)
+
+    chosen, outcome = tune(measure, greedy, {"beam_size": 64})
     assert chosen["lm_weight"] == pytest.approx(1.3, abs=0.13)
-    assert chosen["word_score"] == pytest.approx(1.0, abs=0.26)
+    assert chosen["word_score"] == pytest.approx(1.0, abs=0.13)
+    assert chosen["prior_weight"] == pytest.approx(0.2, abs=0.04)
+    assert chosen["blank_penalty"] == pytest.approx(1.2, abs=0.13)
     assert chosen["beam_size"] == 48
     assert chosen["unknown"] == {"gap": 0.5, "confidence": 0.75}
     assert chosen["confidence"]["slope"] > 1
@@ -91,5 +97,5 @@ def test_the_command_writes_the_bundle(tmp_path, monkeypatch, tiny_bundle):
     assert result.exit_code == 0
     assert "dev-made: WER" in result.output
     decoding = load_bundle(tmp_path / "bundle").decoding
-    assert {"lm_weight", "word_score", "beam_size", "unknown", "confidence", "greedy_confidence"} <= set(decoding)
+    assert {"lm_weight", "prior_weight", "phone_prior", "beam_size", "unknown", "confidence", "greedy_confidence"} <= set(decoding)
     make_decoder(load_bundle(tmp_path / "bundle"), "beam")

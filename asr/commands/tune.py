@@ -45,7 +45,7 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
         chosen, outcome = search(
             measure=partial(_measure, pool, bundle, shares, "beam"),
             greedy=partial(_measure, pool, bundle, shares, "greedy", {}),
-            start={"beam_size": 64, "beam_threshold": 14.0},
+            start={"beam_size": 64, "beam_threshold": 14.0, "phone_prior": _log_prior([file for _, _, file in stored])},
             num_random=trials,
             report=lambda changes, result: click.echo(f"WER {result.wer:6.2f} %  {result.busy_s:6.1f} s  {json.dumps(changes)}"),
         )
@@ -89,6 +89,17 @@ def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: s
         for _ in bar:
             pass
     return entries
+
+
+def _log_prior(files: Sequence[str]) -> list[float]:
+    """Log of the mean probability of each phone over all frames of the stored emissions."""
+    import numpy as np
+
+    sums = 0.0
+    for file in files:
+        with np.load(file) as stored:
+            sums = sums + np.exp(stored["phones"].astype(np.float64)).sum(0)
+    return np.log(sums / sums.sum()).round(3).tolist()
 
 
 _worker: dict = {}                                   # of a worker process: what it has loaded, once

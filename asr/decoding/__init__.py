@@ -25,8 +25,12 @@ def _beam(bundle: "Bundle", options):
     from asr.decoding.beam import BeamDecoder
     from asr.decoding.language_model import LanguageModel
     from asr.decoding.lexicon_trie import build_trie, read_pronunciations
+    from asr.errors import BundleError
     from asr.units import WORD_END
 
+    if options.phone_prior and len(options.phone_prior) != len(bundle.phones):
+        raise BundleError(f"the bundle: its decoding.phone_prior has {len(options.phone_prior)} numbers for "
+                          f"{len(bundle.phones)} phones: install the bundle again, or run asr tune on it")
     lexicon = read_pronunciations(bundle.path("lexicon.txt.gz"), bundle.phones)
     language = LanguageModel(bundle.path("language.binary"), lexicon.words)
     trie = build_trie(lexicon, language.unigrams(), word_end=bundle.phones.index(WORD_END))

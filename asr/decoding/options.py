@@ -25,10 +25,17 @@ class UnknownWords:
 
 @dataclass(frozen=True)
 class DecodingOptions:
-    """Weights as in flashlight and torchaudio: score = log P(phones) + lm_weight * log10 P(words) + word_score * number of words."""
+    """Weights as in flashlight and torchaudio: score = log P(phones) + lm_weight * log10 P(words) + word_score * number of words.
+
+    P(phones) is a posterior; the search wants a likelihood, so part of the units' prior is divided out (EESEN: Miao et al.,
+    arXiv 1507.08240, section 3.3), and the blank, which a CTC model gives more than its share of doubtful frames, pays besides.
+    """
 
     lm_weight: float = 2.0
     word_score: float = 0.0
+    prior_weight: float = 0.0        # times phone_prior, subtracted from the log-probabilities
+    blank_penalty: float = 0.0       # nats, subtracted from the blank's
+    phone_prior: tuple[float, ...] = ()      # log of each unit's mean probability, as `asr tune` measured it
     beam_size: int = 64              # states kept after each frame
     beam_threshold: float = 14.0     # states this far below the best are dropped
     log_add: bool = True             # sum over alignments instead of the best one

@@ -44,8 +44,14 @@ class Search:
 
     def step(self, phones: np.ndarray) -> None:
         """Take in (T, P) log-probabilities."""
-        for frame in phones.astype(np.float64):
-            if frame[BLANK_ID] > self._log_blank_threshold:     # nothing but the blank can happen here
+        options = self.options
+        scores = phones.astype(np.float64)                       # (T, P)
+        only_blank = scores[:, BLANK_ID] > self._log_blank_threshold        # nothing else can happen there
+        if options.phone_prior:
+            scores -= options.prior_weight * np.array(options.phone_prior)
+        scores[:, BLANK_ID] -= options.blank_penalty
+        for frame, skipped in zip(scores, only_blank.tolist(), strict=True):
+            if skipped:
                 self._blank = self._fold(self._blank, self._phone) + frame[BLANK_ID]
                 self._phone = np.full(len(self._node), -np.inf)
             else:

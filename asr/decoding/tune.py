@@ -1,8 +1,8 @@
 """Choose decoding options on development speech: which changes to try, one after the other, and how a trial is counted.
 
-Knows nothing of audio, models or processes: `measure(changes) -> Outcome` is given. Order: language model weight and word score
-(at random, then step by step around the best), thresholds of unknown words, the narrowest beam that costs next to nothing, and last the
-curves of confidence, for which the words' evidence is kept.
+Knows nothing of audio, models or processes: `measure(changes) -> Outcome` is given. Order: the weights of the search (at random, then
+step by step around the best), thresholds of unknown words, the narrowest beam that costs next to nothing, and last the curves of
+confidence, for which the words' evidence is kept.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,14 @@ BEAM_SIZES = ((32, 10.0), (48, 12.0), (64, 14.0), (96, 16.0), (160, 20.0))      
 BEAMS = [{"beam_size": size, "beam_threshold": threshold} for size, threshold in BEAM_SIZES]
 BEAM_COST = 0.1                      # points of WER that a narrower beam may cost
 UNKNOWN_COST = 0.02                  # ... and that words of the second head may
-STEPS = ((0.5, 1.0), (0.25, 0.5), (0.12, 0.25))              # in lm_weight and word_score
+WEIGHTS = {                          # weight: (lowest and highest random value, first step)
+    "lm_weight": (0.5, 4.0, 0.5),
+    "word_score": (-1.5, 2.5, 0.5),
+    "prior_weight": (0.0, 0.6, 0.15),
+    "blank_penalty": (-0.5, 2.0, 0.5),
+}
+BEGIN = {"lm_weight": 2.4, "word_score": -0.2, "prior_weight": 0.35, "blank_penalty": 0.5}
+FINER = (1.0, 0.5, 0.25)             # parts of the first step
 
 
 @dataclass(frozen=True)
@@ -110,31 +117,28 @@ def tune(measure: Callable[[dict], Outcome], greedy: Callable[[], Outcome], star
     tuning.chosen.update(_unknown_words(tuning))
     tuning.chosen.update(_beam(tuning))
     outcome = tuning.attempt({})
-    tuning.chosen["confidence"] = _rounded(fit(outcome.evidence, outcome.right))
+    tuning.chosen["confidence"] = _rounded(asdict(fit(outcome.evidence, outcome.right)), 3)
     by_pieces = greedy()
-    tuning.chosen["greedy_confidence"] = _rounded(fit(by_pieces.evidence, by_pieces.right))
+    tuning.chosen["greedy_confidence"] = _rounded(asdict(fit(by_pieces.evidence, by_pieces.right)), 3)
     return tuning.chosen, outcome
 
 
 def _weights(tuning: Tuning, num_random: int, random: np.random.Generator) -> dict:
-    """lm_weight and word_score: random points, then steps around the best, ever smaller."""
-    def point(lm_weight: float, word_score: float) -> dict:
-        return {"lm_weight": round(max(0.0, float(lm_weight)), 2), "word_score": round(float(word_score), 2)}
-
-    guesses = [point(np.exp(random.uniform(np.log(0.5), np.log(5.0))), random.uniform(-2.5, 3.5)) for _ in range(num_random)]
-    best, outcome = tuning.best_of([point(2.0, 0.0), *guesses])
-    for lm_step, word_step in STEPS:
+    """The weights: random points, then from the best of them one weight after the other, in ever smaller steps."""
+    guesses = [_rounded({name: random.uniform(low, high) for name, (low, high, _) in WEIGHTS.items()}, 2) for _ in range(num_random)]
+    best, outcome = tuning.best_of([BEGIN, *guesses])
+    tried = [changes for changes, _ in tuning.trials]
+    for part in FINER:
         moved = True
         while moved:
-            lm_weight, word_score = best["lm_weight"], best["word_score"]
-            around = [point(lm_weight + lm_step, word_score), point(lm_weight - lm_step, word_score),
-                      point(lm_weight, word_score + word_step), point(lm_weight, word_score - word_step),
-                      point(lm_weight + lm_step, word_score + word_step), point(lm_weight - lm_step, word_score - word_step)]
-            tried = [changes for changes, _ in tuning.trials]
-            fresh = [changes for changes in around if changes not in tried]
-            found = tuning.best_of(fresh) if fresh else (best, outcome)
-            moved = found[1].wer < outcome.wer
-            best, outcome = found if moved else (best, outcome)
+            moved = False
+            for name, (_, _, step) in WEIGHTS.items():
+                around = [_rounded({**best, name: best[name] + sign * part * step}, 2) for sign in (1, -1)]
+                fresh = [changes for changes in around if changes not in tried]
+                tried += fresh
+                found = tuning.best_of(fresh) if fresh else (best, outcome)
+                if found[1].wer < outcome.wer:
+                    (best, outcome), moved = found, True
     return best
 
 
@@ -152,5 +156,5 @@ def _beam(tuning: Tuning) -> dict:
     return next(changes for changes, outcome in tried if outcome.wer <= limit)
 
 
-def _rounded(calibration: Calibration) -> dict:
-    return {name: round(value, 3) for name, value in asdict(calibration).items()}
+def _rounded(values: dict, digits: int) -> dict:
+    return {name: round(float(value), digits) for name, value in values.items()}
