@@ -8,32 +8,15 @@
 #include <ATen/Parallel.h>
 #include <torch/extension.h>
 
-#include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
+#include "gates.h"
 #include "product.h"
 
 namespace {
 
 using torch::Tensor;
-
-inline float to_float(float v) { return v; }
-inline float to_float(uint16_t v) {
-  uint32_t bits = static_cast<uint32_t>(v) << 16;
-  float out;
-  std::memcpy(&out, &bits, 4);
-  return out;
-}
-inline void store(float* to, float v) { *to = v; }
-inline void store(uint16_t* to, float v) {              // round to nearest even; values here are never NaN
-  uint32_t bits;
-  std::memcpy(&bits, &v, 4);
-  *to = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-inline float sigmoid(float x) { return 1.0f / (1.0f + std::exp(-x)); }
-inline float tanh_of(float x) { return 2.0f / (1.0f + std::exp(-2.0f * x)) - 1.0f; }
 
 template <typename T>
 T* pointer(const Tensor& t) { return reinterpret_cast<T*>(t.data_ptr()); }
@@ -64,24 +47,8 @@ void forward_piece(const Tensor& gx, const Tensor& w, const Tensor& bn, const Te
     const int64_t t = reverse ? steps - 1 - i : i, at = t * n + begin;
     const auto* g = product(previous);
     for (int64_t row = 0; row < rows; ++row) {
-      const T* x = pointer<T>(gx) + (at + row) * 3 * H;
-      const auto* k = g + row * 3 * H;
-      T* out = pointer<T>(h) + (at + row) * H;
-      T* keep = pointer<T>(saved) + (at + row) * 4 * H;
-      float* s = pointer<float>(state) + row * H;
-#pragma GCC ivdep
-      for (int64_t j = 0; j < H; ++j) {
-        const float r = sigmoid(to_float(x[j]) + to_float(k[j]));
-        const float z = sigmoid(to_float(x[H + j]) + to_float(k[H + j]));
-        const float q = to_float(k[2 * H + j]) + b[j];
-        const float c = tanh_of(to_float(x[2 * H + j]) + r * q);
-        s[j] = c + z * (s[j] - c);
-        store(out + j, s[j]);
-        store(keep + j, r);
-        store(keep + H + j, z);
-        store(keep + 2 * H + j, c);
-        store(keep + 3 * H + j, q);
-      }
+      forward_row(pointer<T>(gx) + (at + row) * 3 * H, g + row * 3 * H, b, pointer<float>(state) + row * H,
+                  pointer<T>(h) + (at + row) * H, pointer<T>(saved) + (at + row) * 4 * H, H);
     }
     previous = pointer<T>(h) + at * H;
   }
@@ -100,30 +67,9 @@ void backward_piece(const Tensor& grad, const Tensor& h, const Tensor& saved, co
     const int64_t t = reverse ? steps - 1 - i : i, before = reverse ? t + 1 : t - 1;
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t at = t * n + begin + row;
-      const T* up = pointer<T>(grad) + at * H;
-      const T* keep = pointer<T>(saved) + at * 4 * H;
       const T* last = i == 0 ? pointer<T>(first) + (begin + row) * H : pointer<T>(h) + (before * n + begin + row) * H;
-      T* gates = pointer<T>(dgx) + at * 3 * H;
-      T* gq = pointer<T>(dq) + at * H;
-      T* buffer = pointer<T>(dg) + row * 3 * H;
-      const auto* back = through + row * H;
-      float* c = pointer<float>(carry) + row * H;
-#pragma GCC ivdep
-      for (int64_t j = 0; j < H; ++j) {
-        const float r = to_float(keep[j]), z = to_float(keep[H + j]), v = to_float(keep[2 * H + j]), q = to_float(keep[3 * H + j]);
-        const float dh = to_float(up[j]) + c[j] + to_float(back[j]);
-        const float dn = dh * (1 - z) * (1 - v * v);
-        const float dr = dn * q * r * (1 - r);
-        const float dz = dh * (to_float(last[j]) - v) * z * (1 - z);
-        c[j] = dh * z;
-        store(gates + j, dr);
-        store(gates + H + j, dz);
-        store(gates + 2 * H + j, dn);
-        store(gq + j, dn * r);
-        store(buffer + j, dr);
-        store(buffer + H + j, dz);
-        store(buffer + 2 * H + j, dn * r);
-      }
+      backward_row(pointer<T>(grad) + at * H, pointer<float>(carry) + row * H, through + row * H, pointer<T>(saved) + at * 4 * H, last,
+                   pointer<T>(dgx) + at * 3 * H, pointer<T>(dq) + at * H, pointer<T>(dg) + row * 3 * H, H);
     }
     through = product(pointer<T>(dg));
   }
