@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 SPEECH = Path(os.environ.get("ASR_SPEECH") or ROOT.parent / "shared" / "speech")
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(Path.home() / ".cache" / "torch_extensions"))     # one build, whatever cache a test sets
+os.environ["ASR_SESSIONS"] = tempfile.mkdtemp(prefix="asr-sessions-")       # never among the user's own
 MAY_SKIP = ("no GPU",)               # what a skip's reason may begin with in CI too: machines that CI never has
 
 

@@ -38,7 +38,10 @@ def check_example(words: list[str]) -> None:
     """Every command and option of an example exists."""
     name, *rest = words
     assert name in COMMANDS, words
-    options = {option for parameter in command_of(name).params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+    command = command_of(name)
+    if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
     for word in rest:
         if word.startswith("-"):
             assert word.partition("=")[0] in options, words
@@ -55,11 +58,17 @@ def test_readme_examples_exist():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_command_has_help_with_examples_and_a_place_in_the_readme(name):
-    """Each command says what it does, gives an example that would run, describes each option, and is named in the README."""
+    """Each command, and each that it holds, has a help text with examples that would run; the README names it."""
     command = command_of(name)
     assert command.name == name
-    assert command.help
     assert f"asr {name}" in README or f"make {name}" in README
+    for held in [command, *getattr(command, "commands", {}).values()]:
+        check_help(name, held)
+
+
+def check_help(name: str, command: click.Command) -> None:
+    """The help of a command, or of one that `name` holds."""
+    assert command.help
     examples = [words for words in asr_lines(command.help) if words[0] == name]
     assert examples
     for words in examples:
@@ -73,7 +82,7 @@ def test_command_has_help_with_examples_and_a_place_in_the_readme(name):
 def test_every_command_file_is_in_the_table_or_serves_one(module):
     """A file with a click command is in the table."""
     code = (ROOT / "asr" / "commands" / f"{module}.py").read_text(encoding="utf-8")
-    assert (module in COMMANDS) == ("@click.command(" in code)
+    assert (module in COMMANDS) == bool(re.search(r"^@click\.(command|group)\(", code, re.MULTILINE))
 
 
 def test_readme_make_targets_exist():

@@ -41,7 +41,7 @@ class ToneAcoustic(Acoustic):
     """Hears which tone sounds in a frame. Counts the samples that it was given, to tell what work was done."""
 
     def __init__(self):
-        self.bundle = SimpleNamespace(phones=UNITS, pieces=UNITS)
+        self.bundle = SimpleNamespace(name="tones", phones=UNITS, pieces=UNITS)
         self.samples_run = 0
 
     def initial_state(self):

@@ -1,14 +1,18 @@
 """The loop of live captions: take all audio that waits, recognise, show. It runs in the main thread; a source delivers into a queue."""
 
 import time
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from asr.audio import mono
+from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
 from asr.client.display import Display
 from asr.client.recognizer import StreamingRecognizer
+from asr.client.recording import Recording
+from asr.client.session import SessionFile
 from asr.errors import AsrError
 
 WAIT_S = 0.1                         # how soon the end of a source, a stop and a dead device are noticed
@@ -44,28 +48,49 @@ class Stop:
         self.at_s = time.monotonic()
 
 
-def run(source: Source, recognizer: StreamingRecognizer, display: Display, stop: Stop):
+@dataclass(frozen=True)
+class Outputs:
+    """Where captions go: into the session's file first, then on the screen; and the sound, where it is recorded."""
+
+    display: Display
+    session: SessionFile | None = None
+    recording: Recording | None = None
+
+    def show(self, captions: list[Partial | Final]):
+        """In their order."""
+        for caption in captions:
+            if self.session and isinstance(caption, Final):
+                self.session.add(caption)
+            self.display.show(caption)
+
+    def close(self):
+        """After the last caption."""
+        for output in (self.recording, self.session, self.display):
+            if output:
+                output.close()
+
+
+def run(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop):
     """Caption `source` until it ends, `stop` is set or it fails; then show what was heard so far as finals.
 
     Raises what is the matter with the source, after the last final.
     """
-    remarks = Remarks(display)
+    remarks = Remarks(outputs.display)
     while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
         ended = source.ended         # before taking: what is put last is then surely taken
-        taken = _step(source, recognizer, display, remarks, WAIT_S)
+        taken = _step(source, recognizer, outputs, remarks, WAIT_S)
         if ended and not taken:
             break
     source.close()
-    while _step(source, recognizer, display, remarks, 0):
+    while _step(source, recognizer, outputs, remarks, 0):
         pass
-    for caption in recognizer.flush():
-        display.show(caption)
-    display.close()
+    outputs.show(recognizer.flush())
+    outputs.close()
     if problem:
         raise problem
 
 
-def _step(source: Source, recognizer: StreamingRecognizer, display: Display, remarks: "Remarks", wait_s: float) -> bool:
+def _step(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, remarks: "Remarks", wait_s: float) -> bool:
     """Recognise all that waits; whether there was anything."""
     taken = source.queue.take(wait_s)
     if not taken:
@@ -77,9 +102,12 @@ def _step(source: Source, recognizer: StreamingRecognizer, display: Display, rem
             stretches.append((block.dropped, []))
         stretches[-1][1].append(mono(block.samples))
     for dropped, blocks in stretches:
+        samples = np.concatenate(blocks)
+        if outputs.recording:
+            outputs.recording.add_silence(dropped)
+            outputs.recording.add(samples)
         captions = recognizer.skip(dropped) if dropped else []
-        for caption in captions + recognizer.feed(np.concatenate(blocks)):
-            display.show(caption)
+        outputs.show(captions + recognizer.feed(samples))
     heard_s = sum(len(block.samples) for block in taken) / source.rate_hz
     remarks.after_step(source, time.perf_counter() - started_s, heard_s)
     return True

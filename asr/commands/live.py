@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -21,20 +22,25 @@ from asr.errors import DeviceError
 @click.option("--list-devices", is_flag=True, help="List the input devices and end.")
 @click.option("--input", "recording", type=click.Path(), help="Caption this file at speaking pace, not a microphone.")
 @click.option("--or-recording", "fallback", type=click.Path(), help="Caption this file when there is no microphone.")
+@click.option("--keep/--no-keep", default=None, help="Write the captions to a session file as they come. [default: those of a microphone]")
+@click.option("--record", is_flag=True, help="Keep the sound beside them, as FLAC.")
+@click.option("--sessions", type=click.Path(file_okay=False), help="Folder of session files. [default: the user's]")
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
-def live(device, list_devices, recording, fallback, chunk_ms, decoder, bundle, precision):
+def live(device, list_devices, recording, fallback, keep, record, sessions, chunk_ms, decoder, bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
-    On a terminal the line being spoken changes until its words are final; in a pipe there is a line for each final.
+    On a terminal the line being spoken changes until its words are final; in a pipe there is a line for each final. Finals of a
+    microphone are also kept, each before it is shown: asr sessions lists, shows and exports them.
 
     \b
     asr live
     asr live --list-devices
     asr live --device "USB Audio" --chunk-ms 640
+    asr live --record
     asr live --input talk.flac | tee talk.txt
     """
     with quiet_libraries() as errors:
@@ -43,10 +49,19 @@ def live(device, list_devices, recording, fallback, chunk_ms, decoder, bundle, p
             for found in input_devices():
                 click.echo(str(found))
             return
-        _caption(device, recording, fallback, int(chunk_ms), decoder, bundle, precision, errors)
+        _caption(device, recording, fallback, Kept(keep, record, sessions), int(chunk_ms), decoder, bundle, precision, errors)
 
 
-def _caption(device, recording, fallback, chunk_ms, decoder, bundle, precision, errors):
+@dataclass(frozen=True)
+class Kept:
+    """What of a session is kept: captions (None: a microphone's), sound, and in which folder (None: the user's)."""
+
+    captions: bool | None
+    sound: bool
+    folder: str | None
+
+
+def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, errors):
     """Open the source, which records from then on, while the models load; then caption it."""
     from asr.client.display import Display
     display = Display(err=errors)
@@ -78,16 +93,38 @@ def _caption(device, recording, fallback, chunk_ms, decoder, bundle, precision, 
             raise
     from asr.client import worker
     recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
+    try:
+        outputs = _outputs(kept, source, display, models.acoustic.bundle.name, chunk_ms)
+    except BaseException:
+        source.close()
+        raise
     stop = worker.Stop()
     previous = {number: signal.signal(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         source.queue.wait()
         display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
-        worker.run(source, recognizer, display, stop)
+        worker.run(source, recognizer, outputs, stop)
     finally:
         source.close()
+        outputs.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _outputs(kept, source, display, bundle_name, chunk_ms):
+    """The screen, and what is kept. Raises AsrError where the sound was asked for and cannot be kept."""
+    from asr.client.playback import Playback
+    from asr.client.worker import Outputs
+    if not kept.sound and (kept.captions is False or (kept.captions is None and isinstance(source, Playback))):
+        return Outputs(display)
+    from asr.client.session import SessionFile, sessions_folder
+    folder = Path(kept.folder) if kept.folder else sessions_folder()
+    session = SessionFile(folder, source.name, bundle_name, display.remark, chunk_ms)
+    if not kept.sound:
+        return Outputs(display, session)
+    from asr.client.recording import Recording
+    session.begin()
+    return Outputs(display, session, Recording(session, source.rate_hz, display.remark))
 
 
 def since_start_s() -> float:

@@ -1,0 +1,90 @@
+"""The sound of a session, kept beside its transcript: FLAC, mono, at the source's rate, in parts of ten minutes.
+
+A part is named in the session file when it begins. Each write goes to the disk as far as FLAC's blocks allow (4096 samples), so a
+program that is killed loses a quarter of a second; such a part lacks its length and is read all the same.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr.audio import open_audio
+from asr.client.session import SessionFile
+from asr.errors import AudioError
+
+PART_S = 600.0
+
+
+class Recording:
+    """Feed it all that is heard, in order. A disk that fails ends the recording, told in one line; what was written stays."""
+
+    def __init__(self, session: SessionFile, rate_hz: float, tell: Callable[[str], None], part_s: float = PART_S):
+        self._session, self._rate_hz, self._tell = session, round(rate_hz), tell
+        self._part_samples = round(part_s * rate_hz)
+        self._file: soundfile.SoundFile | None = None
+        self._parts = self._written = 0                      # samples of this part
+        self._failed = False
+
+    def add(self, samples: np.ndarray) -> None:
+        """(n,) float32, in [-1, 1]."""
+        while len(samples) and not self._failed:
+            count = self._part_samples - self._written if self._file else self._part_samples
+            self._put(samples[:count])
+            samples = samples[count:]
+
+    def add_silence(self, num_samples: int) -> None:
+        """In place of sound that was lost, so that times stay right."""
+        second = np.zeros(self._rate_hz, np.float32)
+        while num_samples > 0:
+            self.add(second[:num_samples])
+            num_samples -= len(second)
+
+    def close(self) -> None:
+        """End the part that is being written."""
+        if self._file:
+            with contextlib.suppress(soundfile.SoundFileError):
+                self._file.close()
+            self._file = None
+
+    def _put(self, samples: np.ndarray) -> None:
+        path = self._session.path.with_name(f"{self._session.path.stem}-{self._parts + (not self._file):03d}.flac")
+        try:
+            if not self._file:
+                self._begin(path)
+            self._file.write(np.clip(samples, -1, 1))
+            self._file.flush()
+        except (OSError, soundfile.SoundFileError) as error:
+            self._failed = True
+            reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+            self._tell(f"asr: {path}: {reason}; the sound is not recorded any more, captions go on")
+            self.close()
+            return
+        self._written += len(samples)
+        if self._written >= self._part_samples:
+            self.close()
+
+    def _begin(self, path: Path) -> None:
+        self._file = soundfile.SoundFile(path, "w", self._rate_hz, 1, "PCM_16", format="FLAC")
+        self._parts, self._written = self._parts + 1, 0
+        self._session.add_audio(path.name)
+
+
+def read_parts(paths: Sequence[Path]) -> tuple[float, Iterator[np.ndarray]]:
+    """The rate of a recording in parts, and its blocks, (n,) float32 each. Raises AudioError for a part that is not there.
+
+    A part that was cut off when the program was killed gives what it holds.
+    """
+    for path in paths:
+        open_audio(path).close()     # all are there, before anything is recognised
+    with open_audio(paths[0]) as first:
+        rate_hz = first.rate_hz
+
+    def blocks() -> Iterator[np.ndarray]:
+        for path in paths:
+            with open_audio(path) as audio, contextlib.suppress(AudioError):
+                yield from audio
+
+    return rate_hz, blocks()

@@ -1,0 +1,240 @@
+"""What `asr live` keeps: each final before it is shown, the sound if asked for, whatever ends the program; and `asr sessions`."""
+
+import json
+import re
+import resource
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr.client.captions import Final
+from asr.client.recording import Recording, read_parts
+from asr.client.session import SessionFile, find_session, find_sessions, read_session
+from asr.config import RATE_HZ
+from asr.decoding.hypothesis import Word
+from asr.errors import AsrError, AudioError
+from tests.test_live import PROGRAM, ROOT, SPOKEN
+from tests.tones import recording
+
+TONES = "import asr.client.models as m, tests.tones as t; import asr.client.recognizer as r; r.load_models = lambda *_: t.tone_models(); "
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A recording: one two, a pause, three four."""
+    soundfile.write(tmp_path / "spoken.wav", recording(SPOKEN, 4), RATE_HZ)
+    return tmp_path / "spoken.wav"
+
+
+@pytest.fixture
+def asr(tmp_path):
+    """Starts `asr` with models that hear tones; sessions lie in tmp_path/data/kept."""
+    started = []
+
+    def start(command, *arguments) -> subprocess.Popen:
+        words = [command, "--sessions", tmp_path / "data" / "kept", *arguments]
+        started.append(subprocess.Popen([sys.executable, "-c", TONES + PROGRAM, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.kill()
+        with program:
+            pass
+
+
+def done(program: subprocess.Popen, status: int = 0) -> tuple[str, str]:
+    """Standard output and error of a program that ends with `status`."""
+    out, err = program.communicate(timeout=60)
+    assert program.returncode == status, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def final(text: str, start_s: float = 0.0) -> Final:
+    """A final of words that last a second each."""
+    words = tuple(Word(word, start_s + i, start_s + i + 1, 0.5) for i, word in enumerate(text.split()))
+    return Final(words, start_s, start_s + len(words), "pause")
+
+
+def session_file(folder, tell=print) -> SessionFile:
+    """One that has begun in a folder."""
+    session = SessionFile(folder, "a microphone", "tones", tell)
+    session.begin()
+    return session
+
+
+def test_a_session_is_kept_listed_shown_and_exported(asr, spoken):
+    """From a session to its files: every utterance at its time, subtitles that parse, and the end noted."""
+    done(asr("live", "--keep", "--input", spoken))
+    listed, _ = done(asr("sessions"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d-\d{6}   0:00:04       4 words  .*spoken\.wav\n", listed)
+    shown, _ = done(asr("sessions", "show"))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  one two\n\d\d:\d\d:\d\d  three four\n", shown)
+    target = spoken.with_name("out.srt")
+    done(asr("sessions", "export", listed[:10], "--format", "srt", "--output", target))
+    assert "three four" in target.read_text()
+    words = json.loads(done(asr("sessions", "export", "last", "--format", "json"))[0])["words"]
+    assert [word["text"] for word in words] == ["one", "two", "three", "four"]
+    assert [word["start_s"] for word in words] == pytest.approx([start for _, start, _ in SPOKEN], abs=0.05)
+
+
+def test_a_file_is_kept_only_when_asked(asr, spoken, tmp_path):
+    """Captions of a file leave nothing behind."""
+    done(asr("live", "--input", spoken))
+    assert not (tmp_path / "data" / "kept").exists()
+    _, err = done(asr("sessions"))
+    assert err.startswith("no sessions in ")
+    _, err = done(asr("sessions", "show"), 1)
+    assert err == f"asr: {tmp_path / 'data' / 'kept'} holds no session last; asr sessions lists those that there are\n"
+
+
+def test_a_killed_program_loses_no_final_and_no_sound(asr, spoken, tmp_path):
+    """After kill -9 all that was shown is in the file, and the sound up to half a second before."""
+    soundfile.write(spoken, recording([*SPOKEN, ("five", 30, 30.5)], 40), RATE_HZ)
+    program = asr("live", "--record", "--input", spoken)
+    assert [program.stdout.readline(), program.stdout.readline()] == ["one two\n", "three four\n"]
+    program.send_signal(signal.SIGKILL)
+    program.wait(timeout=10)
+    session = read_session(find_session(tmp_path / "data" / "kept", "last"))
+    assert [final.text for final in session.finals] == ["one two", "three four"]
+    assert session.ended is None
+    assert "(recorded; cut off, or still running)" in done(asr("sessions"))[0]
+    rate_hz, blocks = read_parts(session.audio)
+    heard = np.concatenate(list(blocks))
+    expected = recording(SPOKEN, 40)[:len(heard)]
+    assert rate_hz == RATE_HZ
+    assert len(heard) > 4.0 * RATE_HZ                        # the pause that made the last final is in it
+    assert np.abs(heard - expected).max() < 1e-3
+
+
+def test_recorded_sound_is_recognised_once_more(asr, spoken, tmp_path):
+    """A session made anew from its sound has the same words at the same times; one without sound says so."""
+    done(asr("live", "--record", "--input", spoken))
+    again, _ = done(asr("sessions", "retranscribe"))
+    first, second = (read_session(path) for path in find_sessions(tmp_path / "data" / "kept"))
+    assert second.name == again.strip()
+    assert [word.text for word in second.words] == [word.text for word in first.words] == ["one", "two", "three", "four"]
+    assert [word.start_s for word in second.words] == pytest.approx([word.start_s for word in first.words], abs=0.05)
+    _, err = done(asr("sessions", "retranscribe", again.strip()), 1)
+    assert "has no recorded sound" in err
+
+
+def test_a_folder_that_cannot_be_written(asr, spoken, tmp_path):
+    """Captions go on, with one line that says what to do; where the sound was asked for, the program does not start."""
+    (tmp_path / "data").write_text("a file in the way")
+    out, err = done(asr("live", "--keep", "--input", spoken))
+    assert out == "one two\nthree four\n"
+    assert len([line for line in err.splitlines() if line.startswith("asr: ")]) == 1
+    assert "say with --sessions where to keep them" in err
+    out, err = done(asr("live", "--record", "--input", spoken), 1)
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_full_disk_loses_nothing_once_there_is_room(tmp_path):
+    """Finals that could not be written are written with the next one; the user is told twice."""
+    told = []
+    session = session_file(tmp_path, told.append)
+    session.add(final("one two"))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (session.path.stat().st_size + 50, limits[1]))       # part of a line fits
+    try:
+        session.add(final("three four"))
+        session.add(final("five"))
+        assert [final.text for final in read_session(session.path).finals] == ["one two"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(told) == 1
+    session.add(final("six"))
+    session.close()
+    read = read_session(session.path)
+    assert [final.text for final in read.finals] == ["one two", "three four", "five", "six"]
+    assert (read.damaged, len(told), read.ended is None) == (0, 2, False)
+
+
+def test_a_disk_that_fails_ends_the_recording_alone(tmp_path):
+    """One line, and what was recorded can be read."""
+    told = []
+    sound = Recording(session_file(tmp_path), RATE_HZ, told.append)
+    noise = np.random.default_rng(1).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
+    sound.add(noise)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, limits[1]))
+    try:
+        for _ in range(3):
+            sound.add(noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    sound.close()
+    assert len(told) == 1
+    assert "captions go on" in told[0]
+
+
+def test_parts_join_without_a_seam(tmp_path):
+    """Sound in parts of 0.3 s, with a gap that was lost, reads back as it was fed, sample for sample."""
+    session = session_file(tmp_path)
+    sound = Recording(session, 44_100, print, part_s=0.3)
+    fed = np.random.default_rng(2).uniform(-1, 1, 70_000).astype(np.float32)
+    for start in range(0, 70_000, 9_001):
+        sound.add(fed[start:start + 9_001])
+    sound.add_silence(50_000)
+    sound.close()
+    session.close()
+    read = read_session(session.path)
+    assert len(read.audio) == -(-120_000 // round(0.3 * 44_100))
+    rate_hz, blocks = read_parts(read.audio)
+    assert rate_hz == 44_100
+    assert np.abs(np.concatenate(list(blocks)) - np.concatenate((fed, np.zeros(50_000)))).max() < 1e-4
+    read.audio[1].unlink()
+    with pytest.raises(AudioError):
+        read_parts(read.audio)
+
+
+def test_sessions_of_one_second_have_their_own_files(tmp_path):
+    """Two that start together do not write into one file, and a name that may be either is told."""
+    started = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    one, two = (SessionFile(tmp_path, "m", "b", print, started=started) for _ in range(2))
+    assert one.begin() != two.begin()
+    with pytest.raises(AsrError, match="give more of the name"):
+        find_session(tmp_path, one.path.stem[:10])
+    assert find_session(tmp_path, one.path.stem) == one.path
+
+
+def test_damaged_and_foreign_files(tmp_path):
+    """A line that is cut or no JSON is left out and counted; what is no session, or newer, is told in one line."""
+    session = session_file(tmp_path)
+    session.add(final("one two"))
+    session.add(final("three"))
+    session.close()
+    lines = session.path.read_bytes().splitlines(keepends=True)
+    session.path.write_bytes(b"".join([lines[0], lines[1], b"\xff\xfe{", b"\n", lines[2][:30]]))
+    read = read_session(session.path)
+    assert ([final.text for final in read.finals], read.damaged, read.ended) == (["one two"], 2, None)
+    for content, message in [(b"{}\n", "no session"), (b"", "no session"), (b'{"asr_session": 99}\n', "newer version")]:
+        session.path.write_bytes(content)
+        with pytest.raises(AsrError, match=message):
+            read_session(session.path)
+    with pytest.raises(AsrError, match="No such file"):
+        read_session(tmp_path / "absent.jsonl")
+
+
+def test_an_utterance_without_words_is_not_kept(tmp_path):
+    """A final that takes back what a partial showed leaves no line, and a session of such leaves no file."""
+    session = SessionFile(tmp_path, "m", "b", print)
+    session.add(Final((), 0.0, 1.0, "pause"))
+    session.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_final_is_on_the_disk_before_it_is_shown(asr, spoken, tmp_path):
+    """When a line appears on the screen, the file has it already."""
+    program = asr("live", "--keep", "--input", spoken)
+    assert program.stdout.readline() == "one two\n"
+    assert [final.text for final in read_session(find_session(tmp_path / "data" / "kept", "last")).finals] == ["one two"]
+    done(program)
