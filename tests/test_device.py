@@ -120,7 +120,7 @@ def test_live_captions_of_what_is_played(live, server, recordings):
 
 @pytest.mark.usefixtures("english")
 def test_a_microphone_that_is_pulled_out(live, server, recordings):
-    """Its words so far are shown, then one line on standard error, status 1."""
+    """Its words so far are shown and kept, then one line on standard error, status 1."""
     program = live()
     player = threading.Thread(target=server.play, args=(recordings / "sample.flac",), kwargs={"check": False})
     player.start()
@@ -133,6 +133,9 @@ def test_a_microphone_that_is_pulled_out(live, server, recordings):
     assert first.strip()
     assert out.strip()
     assert told(err) == ["asr: default: the microphone has stopped delivering sound; plug it in again and start again"]
+    kept = subprocess.run([sys.executable, "-m", "asr", "sessions", "show"], env=server.environment, cwd=ROOT, capture_output=True, text=True,
+                          check=True)
+    assert [line.partition("  ")[2] for line in kept.stdout.splitlines()] == [first.strip(), *out.splitlines()]
 
 
 def test_devices_are_found_by_number_and_by_part_of_the_name(server):
