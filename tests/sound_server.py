@@ -29,7 +29,11 @@ class SoundServer:
         self.environment = {**os.environ, "HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder), "PULSE_SERVER": self._server,
                             "ALSA_CONFIG_PATH": str(self._folder / "asound.conf")}
         self._log = open(self._folder / "log", "wb")                           # noqa: SIM115 (closed by __exit__)
-        self._daemon = subprocess.Popen(
+        self._daemon = self._start()
+
+    def _start(self) -> subprocess.Popen:
+        (self._folder / "socket").unlink(missing_ok=True)
+        return subprocess.Popen(
             ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-target=stderr",
              f"--load=module-native-protocol-unix socket={self._folder / 'socket'} auth-anonymous=1",
              "--load=module-null-sink sink_name=speaker rate=48000 channels=2",
@@ -56,6 +60,11 @@ class SoundServer:
     def play(self, path: Path, check: bool = True):
         """Play a recording to its end, as loud as it is; without `check` it does not matter if the server dies under it."""
         subprocess.run(["paplay", "--device=speaker", "--volume=65536", str(path)], env=self.environment, check=check, capture_output=True)
+
+    def restart(self):
+        """Start it again after `kill`, as if the microphone were plugged in."""
+        self._daemon = self._start()
+        self.__enter__()
 
     def kill(self):
         """End it at once, as if the microphone were pulled out."""

@@ -106,10 +106,8 @@ def test_a_killed_program_loses_no_final_and_no_sound(asr, spoken, tmp_path):
     assert [final.text for final in session.finals] == ["one two", "three four"]
     assert session.ended is None
     assert "(recorded; cut off, or still running)" in done(asr("sessions"))[0]
-    rate_hz, blocks = read_parts(session.audio)
-    heard = np.concatenate(list(blocks))
+    heard = np.concatenate(list(read_parts(session.audio)))
     expected = recording(SPOKEN, 40)[:len(heard)]
-    assert rate_hz == RATE_HZ
     assert len(heard) > 4.0 * RATE_HZ                        # the pause that made the last final is in it
     assert np.abs(heard - expected).max() < 1e-3
 
@@ -177,20 +175,23 @@ def test_a_disk_that_fails_ends_the_recording_alone(tmp_path):
 
 
 def test_parts_join_without_a_seam(tmp_path):
-    """Sound in parts of 0.3 s, with a gap that was lost, reads back as it was fed, sample for sample."""
+    """Sound in parts of 0.3 s, with a gap that was lost, reads back as it was fed, sample for sample; then some at another rate."""
     session = session_file(tmp_path)
-    sound = Recording(session, 44_100, print, part_s=0.3)
+    sound = Recording(session, RATE_HZ, print, part_s=0.3)
     fed = np.random.default_rng(2).uniform(-1, 1, 70_000).astype(np.float32)
     for start in range(0, 70_000, 9_001):
         sound.add(fed[start:start + 9_001])
     sound.add_silence(50_000)
+    sound.change_rate(48_000)
+    sound.add(np.full(24_000, 0.25, np.float32))
     sound.close()
     session.close()
     read = read_session(session.path)
-    assert len(read.audio) == -(-120_000 // round(0.3 * 44_100))
-    rate_hz, blocks = read_parts(read.audio)
-    assert rate_hz == 44_100
-    assert np.abs(np.concatenate(list(blocks)) - np.concatenate((fed, np.zeros(50_000)))).max() < 1e-4
+    assert len(read.audio) == 25 + 2                         # 120,000 samples and 0.5 s
+    heard = np.concatenate(list(read_parts(read.audio)))
+    assert np.abs(heard[:120_000] - np.concatenate((fed, np.zeros(50_000)))).max() < 1e-4
+    assert len(heard) == pytest.approx(128_000, abs=20)
+    assert np.abs(heard[122_000:126_000] - 0.25).max() < 1e-2
     read.audio[1].unlink()
     with pytest.raises(AudioError):
         read_parts(read.audio)

@@ -30,9 +30,9 @@ class Recorder:
         time.sleep(self.takes_s)
         return []
 
-    def skip(self, num_samples):
+    def skip(self, num_samples, sample_rate=None):
         """Remember."""
-        self.skipped.append(num_samples)
+        self.skipped.append((num_samples, sample_rate))
         return []
 
     def flush(self):
@@ -43,7 +43,7 @@ class Recorder:
 class Feeder:
     """In place of a device: a thread that puts `blocks` blocks, one every `every_s`, and remembers how long each put took."""
 
-    name, rate_hz, tail_s, overflows, problem = "feeder", RATE_HZ, 0.0, 0, None
+    name, rate_hz, tail_s, overflows, problem, may_return = "feeder", RATE_HZ, 0.0, 0, None, False
 
     def __init__(self, blocks: int, every_s: float, limit_s: float = 10.0):
         self.queue, self.ended, self.took_s, self.closed = CaptureQueue(RATE_HZ, limit_s), False, [], False
@@ -90,7 +90,7 @@ def test_a_full_queue_drops_and_tells(display):
     feeder, recorder = Feeder(200, 0.001, limit_s=0.2), Recorder(0.15)
     run(feeder, recorder, Outputs(display), Stop())
     assert feeder.queue.dropped > 0
-    tail = 200 * 160 - sum(map(len, recorder.fed)) - sum(recorder.skipped)        # dropped after the last block that got in
+    tail = 200 * 160 - sum(map(len, recorder.fed)) - sum(samples for samples, _ in recorder.skipped)        # dropped after the last block that got in
     assert 0 <= tail <= feeder.queue.dropped
     assert recorder.skipped
     lines = display.err.getvalue().splitlines()
@@ -127,4 +127,48 @@ def test_a_device_that_fails_is_told_after_its_last_words(display):
     with pytest.raises(DeviceError, match="feeder: gone"):
         run(feeder, recorder, Outputs(display), Stop())
     assert sum(map(len, recorder.fed)) == 20 * 160
+    assert display.out.getvalue() == "end\n"
+
+
+class Returning(Feeder):
+    """A device that is lost after its blocks, cannot be opened twice, and comes back with three blocks at half the rate."""
+
+    may_return = True
+
+    def __init__(self):
+        super().__init__(20, 0.001)
+        self._thread.join()
+        self.ended, self.tries, self.problem = False, 0, DeviceError("feeder: gone")
+
+    def reopen(self):
+        """The third try succeeds."""
+        self.tries += 1
+        if self.tries < 3:
+            return False
+        self.rate_hz, self.queue, self.problem, self.ended = RATE_HZ / 2, CaptureQueue(RATE_HZ / 2), None, True
+        for _ in range(3):
+            self.queue.put(BLOCK)
+        return True
+
+
+def test_a_device_that_comes_back(display, monkeypatch):
+    """Its utterance ends with a final, the time without it counts as silence, and its sound goes on at the new rate."""
+    monkeypatch.setattr("asr.client.worker.REOPEN_EVERY_S", 0.2)
+    feeder, recorder = Returning(), Recorder()
+    run(feeder, recorder, Outputs(display), Stop())
+    assert feeder.tries == 3
+    assert sum(map(len, recorder.fed)) == 23 * 160
+    assert recorder.skipped[0][0] > 0.4 * RATE_HZ
+    assert recorder.skipped[0][1] == RATE_HZ / 2
+    assert display.out.getvalue() == "end\nend\n"
+    lines = display.err.getvalue().splitlines()
+    assert lines[0] == "asr: feeder: gone; plug it in again and captions go on, Ctrl-C ends"
+    assert lines[1].startswith("listening to feeder again, after ")
+
+
+def test_a_stop_while_a_device_is_away(display):
+    """Who stops then waits for nothing, and it is no error."""
+    feeder, recorder, stop = Returning(), Recorder(), Stop()
+    feeder.reopen = lambda: stop.set() or False
+    run(feeder, recorder, Outputs(display), stop)
     assert display.out.getvalue() == "end\n"

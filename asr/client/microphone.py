@@ -2,7 +2,7 @@
 
 A device is opened at its own rate and channels, for many refuse any other. The callback runs on a real-time thread and only
 copies into the queue; an exception in it would end the stream in silence. A device that is unplugged often shows only in
-that no callback comes any more, so two seconds without one count as gone.
+that no callback comes any more, so two seconds without one count as gone; `reopen` then takes it up again once it is back.
 """
 
 import sys
@@ -74,16 +74,35 @@ class Microphone:
     """An open device that records into `queue` from the start; close() ends it."""
 
     tail_s = 0.3                     # what is still on its way through the system when the user stops
+    may_return = True                # after a problem
 
     def __init__(self, wanted: str | None = None):
-        device = find_device(wanted)
+        self.overflows = 0           # times the system lost audio before the callback saw it
+        self.ended = False           # a microphone has no end of its own
+        self._wanted = wanted
+        self._begin(find_device(wanted))
+
+    def reopen(self) -> bool:
+        """After a problem: try once to open the device, or the system's default one, anew, at what rate it now has, with a new queue.
+
+        False while there is none.
+        """
+        self.close()
+        sounddevice = _sounddevice()
+        sounddevice._terminate()     # PortAudio looks for devices when it starts, never again
+        sounddevice._initialize()
+        try:
+            self._begin(find_device(self._wanted))
+        except DeviceError:
+            return False
+        return True
+
+    def _begin(self, device: Device):
         self.name = device.name
         self.rate_hz = device.rate_hz
         self.queue = CaptureQueue(device.rate_hz)
-        self.overflows = 0           # times the system lost audio before the callback saw it
-        self.ended = False           # a microphone has no end of its own
-        self._stopped = False
         self._stream = self._open(device)
+        self._stopped = False        # last: the end of an earlier stream may have been told meanwhile
 
     def _open(self, device: Device):
         sounddevice = _sounddevice()
@@ -112,7 +131,7 @@ class Microphone:
     def problem(self) -> DeviceError | None:
         """What is wrong with the device now, if anything."""
         if self._stopped or time.monotonic() - self.queue.last_put_s > SILENT_S:
-            return DeviceError(f"{self.name}: the microphone has stopped delivering sound; plug it in again and start again")
+            return DeviceError(f"{self.name}: the microphone has stopped delivering sound")
         return None
 
     def close(self):

@@ -15,6 +15,7 @@ class Playback:
     """Plays `path` into `queue` in a thread, 20 ms every 20 ms. Raises AudioError when it cannot be opened."""
 
     tail_s = 0.0
+    may_return = False               # what a file cannot deliver now it never will
 
     def __init__(self, path: str | Path):
         self._audio = open_audio(path)

@@ -1,4 +1,4 @@
-"""The sound of a session, kept beside its transcript: FLAC, mono, at the source's rate, in parts of ten minutes.
+"""The sound of a session, kept beside its transcript: FLAC, mono, at the source's rate, in parts of ten minutes at most.
 
 A part is named in the session file when it begins. Each write goes to the disk as far as FLAC's blocks allow (4096 samples), so a
 program that is killed loses a quarter of a second; such a part lacks its length and is read all the same.
@@ -14,6 +14,7 @@ import soundfile
 from asr.audio import open_audio
 from asr.client.session import SessionFile
 from asr.errors import AudioError
+from asr.resample import Resampler
 
 PART_S = 600.0
 
@@ -22,8 +23,7 @@ class Recording:
     """Feed it all that is heard, in order. A disk that fails ends the recording, told in one line; what was written stays."""
 
     def __init__(self, session: SessionFile, rate_hz: float, tell: Callable[[str], None], part_s: float = PART_S):
-        self._session, self._rate_hz, self._tell = session, round(rate_hz), tell
-        self._part_samples = round(part_s * rate_hz)
+        self._session, self._rate_hz, self._tell, self._part_s = session, round(rate_hz), tell, part_s
         self._file: soundfile.SoundFile | None = None
         self._parts = self._written = 0                      # samples of this part
         self._failed = False
@@ -31,7 +31,7 @@ class Recording:
     def add(self, samples: np.ndarray) -> None:
         """(n,) float32, in [-1, 1]."""
         while len(samples) and not self._failed:
-            count = self._part_samples - self._written if self._file else self._part_samples
+            count = self._part_samples - (self._written if self._file else 0)
             self._put(samples[:count])
             samples = samples[count:]
 
@@ -42,12 +42,22 @@ class Recording:
             self.add(second[:num_samples])
             num_samples -= len(second)
 
+    def change_rate(self, rate_hz: float) -> None:
+        """What is fed next is at another rate."""
+        if round(rate_hz) != self._rate_hz:
+            self.close()
+            self._rate_hz = round(rate_hz)
+
     def close(self) -> None:
         """End the part that is being written."""
         if self._file:
             with contextlib.suppress(soundfile.SoundFileError):
                 self._file.close()
             self._file = None
+
+    @property
+    def _part_samples(self) -> int:
+        return round(self._part_s * self._rate_hz)
 
     def _put(self, samples: np.ndarray) -> None:
         path = self._session.path.with_name(f"{self._session.path.stem}-{self._parts + (not self._file):03d}.flac")
@@ -72,19 +82,21 @@ class Recording:
         self._session.add_audio(path.name)
 
 
-def read_parts(paths: Sequence[Path]) -> tuple[float, Iterator[np.ndarray]]:
-    """The rate of a recording in parts, and its blocks, (n,) float32 each. Raises AudioError for a part that is not there.
+def read_parts(paths: Sequence[Path]) -> Iterator[np.ndarray]:
+    """The sound of all parts, one after another, in blocks (n,) float32 at 16 kHz. Raises AudioError for a part that is not there.
 
     A part that was cut off when the program was killed gives what it holds.
     """
     for path in paths:
         open_audio(path).close()     # all are there, before anything is recognised
-    with open_audio(paths[0]) as first:
-        rate_hz = first.rate_hz
+    return _blocks(paths)
 
-    def blocks() -> Iterator[np.ndarray]:
-        for path in paths:
-            with open_audio(path) as audio, contextlib.suppress(AudioError):
-                yield from audio
 
-    return rate_hz, blocks()
+def _blocks(paths: Sequence[Path]) -> Iterator[np.ndarray]:
+    for path in paths:
+        with open_audio(path) as audio:
+            resampler = Resampler(audio.rate_hz)
+            with contextlib.suppress(AudioError):
+                for block in audio:
+                    yield resampler.feed(block)
+            yield resampler.flush()

@@ -52,10 +52,15 @@ class StreamingRecognizer:
         self._utterance = self._begin(utterance.end)
         return captions + self._final(utterance, utterance.end, "end")
 
-    def skip(self, num_samples: int) -> list[Partial | Final]:
-        """Flush, and count `num_samples` that were lost before what is fed next, so that times stay right."""
+    def skip(self, num_samples: int, sample_rate: float | None = None) -> list[Partial | Final]:
+        """Flush, and count `num_samples` that were lost before what is fed next, so that times stay right.
+
+        What is fed next is at `sample_rate` (None: as before).
+        """
         captions = self.flush()
         self._utterance = self._begin(self._utterance.start + round(num_samples * RATE_HZ / self._rate_hz))
+        self._rate_hz = sample_rate or self._rate_hz
+        self._resampler = Resampler(self._rate_hz)
         return captions
 
     def _begin(self, start: int) -> "_Utterance":

@@ -18,6 +18,7 @@ from asr.errors import AsrError
 WAIT_S = 0.1                         # how soon the end of a source, a stop and a dead device are noticed
 BEHIND_S = 1.0                       # audio still waiting after a step, from which on the user is told
 REMARK_EVERY_S = 2.0
+REOPEN_EVERY_S = 1.0
 
 
 class Source(Protocol):
@@ -30,6 +31,10 @@ class Source(Protocol):
     overflows: int
     ended: bool
     problem: AsrError | None
+    may_return: bool                 # whether `reopen` can help after a problem
+
+    def reopen(self) -> bool:
+        """Try to open it anew; whether it delivers again, at `rate_hz` into `queue`, which may be others."""
 
     def close(self):
         """Deliver nothing more; what is in the queue stays there."""
@@ -71,23 +76,51 @@ class Outputs:
 
 
 def run(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop):
-    """Caption `source` until it ends, `stop` is set or it fails; then show what was heard so far as finals.
+    """Caption `source` until it ends or `stop` is set; then show what was heard so far as finals. A device that is lost is waited for.
 
-    Raises what is the matter with the source, after the last final.
+    Raises what is the matter with a source that cannot come back, after the last final.
     """
+    while _caption(source, recognizer, outputs, stop):
+        if not _wait_for(source, recognizer, outputs, stop):
+            break
+    outputs.close()
+    if source.problem and not source.may_return:
+        raise source.problem
+
+
+def _caption(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop) -> bool:
+    """Caption until the end, a stop or a problem; whether the source may come back."""
     remarks = Remarks(outputs.display)
     while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
         ended = source.ended         # before taking: what is put last is then surely taken
         taken = _step(source, recognizer, outputs, remarks, WAIT_S)
         if ended and not taken:
             break
-    source.close()
+    if not problem or not source.may_return:
+        source.close()
     while _step(source, recognizer, outputs, remarks, 0):
         pass
     outputs.show(recognizer.flush())
-    outputs.close()
-    if problem:
-        raise problem
+    return bool(problem) and source.may_return
+
+
+def _wait_for(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop) -> bool:
+    """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
+    lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
+    outputs.display.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
+    while not source.reopen():
+        next_s = time.monotonic() + REOPEN_EVERY_S
+        while time.monotonic() < next_s:
+            if stop.at_s:
+                return False
+            time.sleep(WAIT_S)
+    silent = round((time.monotonic() - lost_s) * rate_hz)
+    if outputs.recording:
+        outputs.recording.add_silence(silent)
+        outputs.recording.change_rate(source.rate_hz)
+    outputs.show(recognizer.skip(silent, source.rate_hz))
+    outputs.display.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
+    return True
 
 
 def _step(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, remarks: "Remarks", wait_s: float) -> bool:

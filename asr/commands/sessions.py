@@ -114,15 +114,16 @@ def retranscribe(folder, name, bundle, decoder):
     from asr.client.recording import read_parts
     from asr.client.session import SessionFile
     from asr.commands.progress import Progress
+    from asr.config import RATE_HZ
     session = _read(folder, name)
     if not session.audio:
         raise AsrError(f"the session {session.name} has no recorded sound; asr live --record keeps it")
     recognizer = Recognizer(bundle, decoder)
-    rate_hz, blocks = read_parts(session.audio)
+    blocks = read_parts(session.audio)
     duration_s = session.finals[-1].end_s if session.finals else None
     again = SessionFile(session.path.parent, f"{session.name} once more", recognizer.models.acoustic.bundle.name,
                         lambda text: click.echo(text, err=True), started=session.started)
-    for final in recognizer.recognise(Progress().over(blocks, rate_hz, duration_s, session.name), rate_hz):
+    for final in recognizer.recognise(Progress().over(blocks, RATE_HZ, duration_s, session.name), RATE_HZ):
         again.add(final)
     again.close()
     if again.path is None:
