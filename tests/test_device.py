@@ -139,8 +139,8 @@ def test_a_microphone_that_is_pulled_out_and_plugged_in(live, server, recordings
     assert (program.returncode, told(err)) == (0, [])
     assert first.strip()
     assert len(out.split()) > 30                             # more than what came before
-    kept = subprocess.run([sys.executable, "-m", "asr", "sessions", "show"], env=server.environment, cwd=ROOT, capture_output=True, text=True,
-                          check=True)
+    kept = subprocess.run([sys.executable, "-m", "asr", "sessions", "show"], env=server.environment, cwd=ROOT, capture_output=True,
+                          text=True, check=True)
     assert [line.partition("  ")[2] for line in kept.stdout.splitlines()] == [first.strip(), *out.splitlines()]
 
 

@@ -90,7 +90,8 @@ def test_a_full_queue_drops_and_tells(display):
     feeder, recorder = Feeder(200, 0.001, limit_s=0.2), Recorder(0.15)
     run(feeder, recorder, Outputs(display), Stop())
     assert feeder.queue.dropped > 0
-    tail = 200 * 160 - sum(map(len, recorder.fed)) - sum(samples for samples, _ in recorder.skipped)        # dropped after the last block that got in
+    skipped = sum(samples for samples, _ in recorder.skipped)
+    tail = 200 * 160 - sum(map(len, recorder.fed)) - skipped                   # dropped after the last block that got in
     assert 0 <= tail <= feeder.queue.dropped
     assert recorder.skipped
     lines = display.err.getvalue().splitlines()

@@ -93,10 +93,13 @@ def read_parts(paths: Sequence[Path]) -> Iterator[np.ndarray]:
 
 
 def _blocks(paths: Sequence[Path]) -> Iterator[np.ndarray]:
+    resampler = None
     for path in paths:
-        with open_audio(path) as audio:
-            resampler = Resampler(audio.rate_hz)
-            with contextlib.suppress(AudioError):
-                for block in audio:
-                    yield resampler.feed(block)
-            yield resampler.flush()
+        with open_audio(path) as audio, contextlib.suppress(AudioError):
+            if resampler is None or resampler.rate_hz != audio.rate_hz:
+                if resampler:
+                    yield resampler.flush()
+                resampler = Resampler(audio.rate_hz)
+            for block in audio:
+                yield resampler.feed(block)
+    yield resampler.flush()
