@@ -71,12 +71,12 @@ def test_benchmark_command_measures_prints_and_keeps(bundle, tmp_path):
     output = tmp_path / "benchmark.json"
     other = Row("wer", "dev-cv", "pocketsphinx", "shipped", "full", 58.0, "%", "abc", "a machine")
     add_rows(output, [other])
-    arguments = ["--limit", "2", "--bundle", bundle, "--modes", "full,320", "--precision", "int8", "--parts", "errors,speed,size",
+    arguments = ["--limit", "2", "--bundle", bundle, "--modes", "full,320", "--precision", "int8", "--parts", "errors,speed,captions,size",
                  "--output", str(output)]
     done = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert done.exit_code == 0
     assert set(json.loads(done.stdout.splitlines()[-1])) == {"wer", "cer", "rtf_file", "rtf_stream", "final_latency_p50",
-                                                             "final_latency_p95", "size"}
+                                                             "final_latency_p95", "flicker", "withdrawn", "first_shown_p50", "size"}
     found = {(r.metric, r.set, r.system, r.mode) for r in read_rows(output)}
     assert other in read_rows(output)
     for mode in ("full beam", "full greedy", "320 beam", "320 greedy"):

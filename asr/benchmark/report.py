@@ -11,10 +11,16 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 MAIN_PRECISION, MAIN_MODE, MAIN_STREAM_MODE = "int8", "full beam", "320 beam"
 WHOLE_METRICS = ("wer", "cer", "rtf_file")           # of whole utterances; the others are of streams
 SPEED_METRICS = ("rtf_file", "rtf_stream", "final_latency_p50", "final_latency_p95", "peak_memory", "startup")
-DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "size": 1, "startup": 2}
+CAPTION_METRICS = ("flicker", "withdrawn", "first_shown_p50")
+DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "flicker": 2, "withdrawn": 2, "size": 1, "startup": 2}
 HEADINGS = {
     "rtf_file": "whole files, × real time", "rtf_stream": "streaming, × real time", "final_latency_p50": "speech to final, p50 ms",
     "final_latency_p95": "p95 ms", "peak_memory": "peak memory, MB", "startup": "start-up, s", "size": "model files, MB",
+}
+
+CAPTION_HEADINGS = {
+    "flicker": "words changed after they were shown, per final word", "withdrawn": "of these, taken back",
+    "first_shown_p50": "end of a word to its first showing, p50 ms",
 }
 
 
@@ -87,6 +93,12 @@ def readme_tables(rows: Sequence[Row]) -> str:
     speed = speed_table(rows)
     if speed:
         parts.append("One core; delay from the end of speech to the final text, the endpointer's pause excluded:\n\n" + speed)
+    captions = {(row.metric, row.set): row.value for row in rows if row.metric in CAPTION_METRICS and is_main(row) and ":" not in row.set}
+    if captions:
+        sets = ordered_sets([row for row in rows if (row.metric, row.set) in captions])
+        names = [metric for metric in CAPTION_METRICS if any(of == metric for of, _ in captions)]
+        parts.append("Live captions in chunks of 320 ms, recordings joined into one session:\n\n" + markdown(
+            ["", *sets], [[CAPTION_HEADINGS[metric], *(shown(metric, captions.get((metric, name))) for name in sets)] for metric in names]))
     commits: dict[str, set[str]] = {}
     for row in rows:
         if ":" not in row.set:

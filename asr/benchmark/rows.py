@@ -23,6 +23,9 @@ METRICS = {                      # name -> unit
     "rtf_stream": "s/s",
     "final_latency_p50": "ms",   # from the last sample to the final text, the endpointer's pause excluded
     "final_latency_p95": "ms",
+    "flicker": "words/word",     # changed after they were shown, for each final word
+    "withdrawn": "words/word",   # ... of these, taken back without another in their place
+    "first_shown_p50": "ms",     # from the end of a word to the caption that first shows it
     "peak_memory": "MB",
     "size": "MB",
     "startup": "s",

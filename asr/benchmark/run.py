@@ -1,6 +1,7 @@
 """The benchmark's parts, one after the other; each hands its rows over as soon as it has them, so that an interrupted run keeps them.
 
-A part is error rates of one system on one set, its speed there, its start, or its sizes. Peers are loaded in processes of their own.
+A part is error rates of one system on one set, its speed there, how steady its captions are, its start, or its sizes. Peers are
+loaded in processes of their own.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from asr.benchmark.captions import measure_captions
 from asr.benchmark.program import run_live
 from asr.benchmark.rows import LIBRARY, PROGRAM, WHOLE, Row, make_row, project_root
 from asr.benchmark.sets import SpeechSet
@@ -17,7 +19,7 @@ from asr.benchmark.systems.own import Asr
 from asr.benchmark.wer import AsrTexts, Grid, PeerTexts, score_set
 from asr.benchmark.workers import run_alone
 
-PARTS = ("errors", "speed", "start", "size")
+PARTS = ("errors", "speed", "captions", "start", "size")
 SPEED_UTTERANCES = 40                                # of a set; spread over it
 
 
@@ -52,6 +54,12 @@ def run(plan: Plan, begin: Begin = lambda what, steps: lambda: None) -> Iterator
                 for speech_set in plan.sets:
                     done = begin(f"{system}: speed on {speech_set.name}", 1)
                     figures = run_alone(measure_speed, load, speech_set.first(SPEED_UTTERANCES).utterances)
+                    done()
+                    yield figure_rows(system, speech_set.name, figures)
+            if "captions" in plan.parts and system == "asr":
+                for speech_set in plan.sets:
+                    done = begin(f"{system}: captions of {speech_set.name}", 1)
+                    figures = run_alone(measure_captions, load, speech_set.first(SPEED_UTTERANCES).utterances)
                     done()
                     yield figure_rows(system, speech_set.name, figures)
             if "start" in plan.parts:

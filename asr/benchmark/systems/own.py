@@ -22,6 +22,10 @@ class Asr:
         """The text of samples (n,)."""
         return self._recognizer.transcribe(samples, RATE_HZ).text
 
+    def captions(self):
+        """A new stream that gives captions: feed(samples (n,)) and flush()."""
+        return self._recognizer.stream(chunk_ms=CHUNK_MS)
+
     def start(self) -> "AsrStream":
         """A new stream."""
         return AsrStream(self._recognizer)

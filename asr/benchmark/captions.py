@@ -1,0 +1,74 @@
+"""How steady live captions are, and how soon their words are seen: recordings joined into one session, heard as it would be live.
+
+Sound arrives as in speed.py: BLOCK_S at a time on a simulated clock, and the recogniser takes all that waits, each step lasting as long
+as it really took. Every caption counts from the moment its step ends.
+
+    flicker       words changed after they were shown, per final word (metrics.flicker)
+    withdrawn     of these, words that were taken back without another in their place
+    first_shown   from the end of a word of a final to the caption that first shows it
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asr.benchmark.sets import read_samples
+from asr.benchmark.speed import BLOCK_S, Figure, cost_s
+from asr.client.captions import Final, Partial
+from asr.config import RATE_HZ
+from asr.decoding.hypothesis import Word
+from asr.metrics import Flicker, flicker, percentile
+
+if TYPE_CHECKING:
+    from asr.training.manifests import Utterance
+
+PAUSE_S = 1.5                        # between the recordings: each is an utterance of its own
+NEAR_S = 0.4                         # as far apart may two passes put the same word
+
+Seen = tuple[float, Partial | Final]                 # when a caption was shown, in seconds from the start of the sound
+
+
+def measure_captions(load: Callable, utterances: "Sequence[Utterance]") -> list[Figure]:
+    """Figures of the stream that `load() -> system` makes, for a process of its own, as measure_speed."""
+    system = load()
+    pause = np.zeros(round(PAUSE_S * RATE_HZ), np.float32)
+    session = np.concatenate([part for utterance in utterances for part in (read_samples(utterance), pause)])
+    changes, waits_s = steadiness(watch(system.captions(), session))
+    figures = {"flicker": changes.per_word, "withdrawn": changes.withdrawn / max(1, changes.final)}
+    if waits_s:
+        figures["first_shown_p50"] = 1000 * percentile(waits_s, 50)
+    return [Figure(metric, system.precision, system.stream_mode, value) for metric, value in figures.items()]
+
+
+def watch(stream, samples: np.ndarray, cost: Callable[..., float] = cost_s) -> list[Seen]:
+    """The captions of samples (n,) and when each is shown. `stream.feed(samples)` and `stream.flush()` give captions."""
+    block = round(BLOCK_S * RATE_HZ)
+    seen: list[Seen] = []
+    fed, now_s = 0, 0.0
+    while fed < len(samples):
+        now_s = max(now_s, min(fed + block, len(samples)) / RATE_HZ)                    # the next block is whole by then
+        arrived = min(len(samples), int(now_s * RATE_HZ + 1e-6) // block * block)
+        arrived = len(samples) if arrived <= fed else arrived
+        captions: list[Partial | Final] = []
+        now_s += cost(lambda part, into=captions: into.extend(stream.feed(part)), samples[fed:arrived])
+        seen += [(now_s, caption) for caption in captions]
+        fed = arrived
+    return seen + [(now_s, caption) for caption in stream.flush()]
+
+
+def steadiness(captions: Sequence[Seen]) -> tuple[Flicker, list[float]]:
+    """Over the utterances of a session: what changed, and for each word of a final how long it took until it was first seen."""
+    changes, waits_s, shown = Flicker(), [], []
+    for at_s, caption in captions:
+        shown.append((at_s, caption))
+        if isinstance(caption, Final):
+            changes += flicker([seen.text for _, seen in shown])
+            waits_s += [next(at_s for at_s, seen in shown if has(seen.words, word)) - word.end_s for word in caption.words]
+            shown = []
+    return changes, waits_s
+
+
+def has(words: Sequence[Word], wanted: Word) -> bool:
+    """Whether `wanted` is among the words, at its time or a little off it."""
+    return any(word.text == wanted.text and abs(word.end_s - wanted.end_s) <= NEAR_S for word in words)
