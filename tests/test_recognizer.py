@@ -11,8 +11,9 @@ from asr.bundle import DEFAULT
 from asr.client.captions import Final, Partial
 from asr.client.recognizer import Recognizer, StreamingRecognizer
 from asr.config import FRAME_S, LATENCIES, RATE_HZ
+from asr.decoding.hypothesis import Hypothesis
 from asr.errors import AudioError
-from tests.tones import WORDS, recording, tone_models
+from tests.tones import WORDS, ToneStream, recording, tone_models
 
 
 def speech(seconds: float, seed: int = 0, pauses: bool = True, start_s: float = 0.0) -> list[tuple[str, float, float]]:
@@ -251,3 +252,26 @@ def test_streamed_equals_whole_on_speech(english, recordings):
     assert total > 80
     assert different <= 0.1 * total
     assert lost <= 1
+
+
+class Hesitant(ToneStream):
+    """Sure of no word before the end, and then of all."""
+
+    def best(self):
+        """Nothing yet."""
+        return Hypothesis()
+
+    def finish(self):
+        """All words."""
+        return super().best()
+
+
+def test_words_that_no_partial_was_sure_of_are_in_the_final():
+    """What the decoder held back until the end of an utterance is not lost, nor is the next utterance."""
+    models = tone_models()
+    models.decoder.start = Hesitant
+    spoken = [("one", 0.4, 0.8), ("two", 0.88, 1.2), ("three", 3.6, 4.0)]
+    stream = StreamingRecognizer(chunk_ms=320, models=models)
+    captions = stream.feed(recording(spoken, 6)) + stream.flush()
+    assert [type(caption) for caption in captions] == [Final, Final]
+    agrees(heard(captions), spoken)

@@ -79,3 +79,21 @@ def test_skipped_blanks_keep_repeats_apart(decoder, path, text):
     search = Search(decoder.trie, decoder.language, decoder.options)
     search.step(phones)
     assert words_of(decoder, search.finish()[0]) == [text]
+
+
+def test_words_that_the_beam_disagrees_on_are_not_shown_yet(decoder):
+    """Of an emission between two words, both stay hidden from a share that neither reaches; the words before are shown; sharing falls."""
+    sure, unsure = speak(spoken("the old man saw"), noise=0.1, seed=4).phones, speak(spoken("sea"), noise=0.1, seed=4).phones
+    other = speak(spoken("mat"), noise=0.1, seed=4).phones
+    length = min(len(unsure), len(other))
+    between = np.logaddexp(unsure[:length], other[:length]) - np.log(2)
+    search = Search(decoder.trie, decoder.language, decoder.options)
+    search.step(sure)
+    search.step(between)
+    words = {share: words_of(decoder, search.best(share)[0]) for share in (0.0, 0.5, 0.9, 1.01)}
+    assert words[0.9][:3] == ["the", "old", "man"]
+    assert len(words[0.0]) > len(words[0.9]) > len(words[1.01]) == 0
+    assert words[0.0][:len(words[0.5])] == words[0.5]
+    shares = search._shares(search.best()[0], search._fold(search._blank, search._phone))
+    assert all(np.diff(shares) <= 1e-12)
+    assert 0 < shares[-1] < shares[0] <= 1 + 1e-9

@@ -110,14 +110,14 @@ class StreamingRecognizer:
         return self._accept(kept)
 
     def _final(self, utterance: "_Utterance", end: int, reason: str) -> list[Partial | Final]:
-        """The final of an utterance in which a word was seen, from its full-context pass."""
-        seen = utterance.partial.words
-        if not seen:
+        """The final of an utterance in which a word was heard, from its full-context pass."""
+        heard = utterance.heard or utterance.partial.words
+        if not heard:
             return []
         start_s = utterance.start / RATE_HZ
-        first = utterance.start + max(0, _whole_frames(seen[0].start_s - MARGIN_S - start_s))
-        last = min(end, utterance.start + _whole_frames(seen[-1].end_s + MARGIN_S - start_s))
-        return self._as_final(self._decoded(utterance, first, last), seen, reason)
+        first = utterance.start + max(0, _whole_frames(heard[0].start_s - MARGIN_S - start_s))
+        last = min(end, utterance.start + _whole_frames(heard[-1].end_s + MARGIN_S - start_s))
+        return self._as_final(self._decoded(utterance, first, last), utterance.partial.words, reason)
 
     @staticmethod
     def _as_final(words: tuple[Word, ...], seen: tuple[Word, ...], reason: str) -> list[Partial | Final]:
@@ -143,6 +143,7 @@ class _Utterance:
     def __init__(self, models: Models, latency: Latency, rules: EndpointRules, start: int):
         self.start = self.end = self.decided = start         # samples: the sound is [start, end), chunks were decoded up to `decided`
         self.partial = Partial((), 0)
+        self.heard: tuple[Word, ...] = ()                    # at its end: all words, also those that no partial was sure enough of
         self.changed = False                                 # by the last chunk
         self.ended_by: str | None = None                     # the endpoint rule that fired
         self._chunk = latency.chunk * FRAME_SAMPLES
@@ -168,6 +169,8 @@ class _Utterance:
             self._decoder.step(emission)
             self._show(self._decoder.best().words)
             self.ended_by = self._endpoint.step(emission)
+        if self.ended_by and self.ended_by != "longest":
+            self.heard = self._decoder.finish().words
         return bool(emissions)
 
     def finish(self):
@@ -175,7 +178,8 @@ class _Utterance:
         emission = self._acoustic.flush()
         if len(emission):
             self._decoder.step(emission)
-        self._show(self._decoder.finish().words)
+        self.heard = self._decoder.finish().words
+        self._show(self.heard)
 
     def sound(self, first: int, last: int) -> np.ndarray:
         """Samples [first, last) of the recording, as far as they belong to this utterance."""

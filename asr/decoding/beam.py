@@ -64,8 +64,8 @@ class BeamStream:
             start = stop
 
     def best(self) -> Hypothesis:
-        """Words finished so far. Cheap: only words that were not there at the last call cost anything."""
-        words, score = self._search.best()
+        """Words finished so far that the search is sure enough of. Cheap: only words that were not there at the last call cost anything."""
+        words, score = self._search.best(self._decoder.options.partial_share)
         return self._hypothesis(words, score, ended=False)
 
     def finish(self) -> Hypothesis:

@@ -40,6 +40,7 @@ class DecodingOptions:
     beam_threshold: float = 14.0     # states this far below the best are dropped
     log_add: bool = True             # sum over alignments instead of the best one
     blank_threshold: float = 0.98    # frames whose blank is likelier than this skip the beam
+    partial_share: float = 0.7       # part of the beam's probability that must agree on a word before it is shown in a partial
     confidence: Calibration = field(default_factory=Calibration)
     greedy_confidence: Calibration = field(default_factory=Calibration)
     unknown: UnknownWords = field(default_factory=UnknownWords)

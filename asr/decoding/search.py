@@ -150,11 +150,33 @@ class Search:
             self._trace[i] = len(self._traces)
             self._traces.append((word, node, self.frames, previous))
 
-    def best(self) -> tuple[list[tuple[int, int, int]], float]:
-        """Finished words of the best state that are not settled yet, each (word, end node, frame of its `|`), and its score."""
+    def best(self, least_share: float = 0.0) -> tuple[list[tuple[int, int, int]], float]:
+        """Finished words of the best state that are not settled yet, each (word, end node, frame of its `|`), and its score.
+
+        Only those that at least `least_share` of the beam's probability agrees on, with all words before them.
+        """
         total = self._fold(self._blank, self._phone)
         best = int(total.argmax())
-        return self._words_of(int(self._trace[best])), float(total[best]) + self._base
+        words = self._words_of(int(self._trace[best]))
+        if least_share > 0:
+            words = words[:int((self._shares(words, total) >= least_share).sum())]
+        return words, float(total[best]) + self._base
+
+    def _shares(self, words: list[tuple[int, int, int]], total: np.ndarray) -> np.ndarray:
+        """For each of `words` the part of the beam's probability whose words begin with it and those before it; falls."""
+        weights = np.exp(total - total.max())
+        by_trace: dict[int, float] = {}
+        for trace, weight in zip(self._trace.tolist(), (weights / weights.sum()).tolist(), strict=True):
+            by_trace[trace] = by_trace.get(trace, 0.0) + weight
+        agreeing = np.zeros(len(words) + 1)                  # by number of words in common
+        for trace, weight in by_trace.items():
+            common = 0
+            for mine, other in zip(words, self._words_of(trace), strict=False):
+                if mine[0] != other[0]:
+                    break
+                common += 1
+            agreeing[common] += weight
+        return agreeing[::-1].cumsum()[::-1][1:]             # (words,)
 
     def finish(self) -> tuple[list[tuple[int, int, int]], float]:
         """The same at the end: words may lack their last `|`, and the language model scores the end."""
