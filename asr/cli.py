@@ -19,6 +19,7 @@ COMMANDS = {                         # name -> (where its click command is, one 
     "live": ("asr.commands.live:live", "Show captions of what the microphone hears."),
     "transcribe": ("asr.commands.transcribe:transcribe", "Write down what recordings say."),
     "sessions": ("asr.commands.sessions:sessions", "List, show and export what asr live kept."),
+    "check": ("asr.commands.check:check", "Tell whether this machine and its microphone will do."),
     "train": ("asr.commands.train:train", "Train a model by a recipe."),
     "language": ("asr.commands.language:language", "Make lexicon, word pieces and n-gram from text."),
     "export": ("asr.commands.export:export", "Turn a checkpoint into a bundle."),
