@@ -28,7 +28,7 @@ def test_every_chunk_length_is_measured():
     """The shortest first, each with its delay and more than no work."""
     costs = all_costs(tone_models(), clip())
     assert [cost.chunk_ms for cost in costs] == sorted(LATENCIES)
-    assert all(0 < cost.share for cost in costs)
+    assert all(cost.share > 0 for cost in costs)
     assert all(cost.shown_s > LATENCIES[cost.chunk_ms].delay_s for cost in costs)
 
 
