@@ -10,7 +10,7 @@ from asr.errors import CheckpointError, DataError
 from asr.training import checkpoint as checkpoints
 from asr.training.evaluate import best_path
 from asr.training.recipe import read_recipe, recipe_of
-from asr.training.setup import prepare
+from asr.training.setup import find_set, prepare
 
 CLIPS = 3
 
@@ -44,7 +44,7 @@ def toy(clips, passes, **optimisation):
 
 def trainer_of(recipe, tmp_path, run, resume=False):
     """A trainer of the recipe without noise, in its own run folder."""
-    return prepare(recipe, None, None, tmp_path / "cache", tmp_path / run, resume)
+    return prepare(recipe, (), None, tmp_path / "cache", tmp_path / run, resume)
 
 
 def run_and_interrupt(trainer, steps):
@@ -110,7 +110,7 @@ def test_a_run_begins_with_another_ones_weights(clips, tmp_path):
     first = trainer_of(toy(clips, passes=4), tmp_path, "first")
     run_and_interrupt(first, steps=3)
     start = tmp_path / "first" / "last.pt"
-    second = prepare(toy(clips, passes=4), None, None, tmp_path / "cache", tmp_path / "second", start=start)
+    second = prepare(toy(clips, passes=4), (), None, tmp_path / "cache", tmp_path / "second", start=start)
     assert second.progress.step == 0
     assert second.units.pieces == first.units.pieces
     for name, value in first.average.weights.items():
@@ -210,3 +210,14 @@ def test_best_path_merges_and_drops():
     """Repeats are merged and blanks dropped, in this order."""
     ids = torch.tensor([0, 3, 3, 0, 3, 5, 5, 0])
     assert best_path(torch.nn.functional.one_hot(ids, 6).float()) == [3, 3, 5]
+
+
+def test_sets_are_looked_for_in_several_folders(tmp_path):
+    """The first folder that has a set gives it; where none has, all places are named."""
+    for folder, name in [("one", "a"), ("two", "a"), ("two", "b")]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / f"{name}.tsv").touch()
+    folders = (tmp_path / "one", tmp_path / "two")
+    assert [find_set(name, folders) for name in "ab"] == [tmp_path / "one" / "a", tmp_path / "two" / "b"]
+    with pytest.raises(DataError, match=r"one/c and .*two/c: no such set"):
+        find_set("c", folders)

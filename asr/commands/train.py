@@ -9,7 +9,8 @@ DEFAULT_RUN = "runs"
 
 @click.command()
 @click.argument("recipe")
-@click.option("--speech", type=click.Path(path_type=Path), help="Folder where the recipe's sets are looked for by name.")
+@click.option("--speech", type=click.Path(path_type=Path), multiple=True,
+              help="Folder where the recipe's sets are looked for by name; several are searched in turn.")
 @click.option("--noise", type=click.Path(path_type=Path), help="Folder or tar of noise recordings to mix in, beside synthetic noise.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder: checkpoints, curves, TensorBoard.  [default: runs/RECIPE]")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
@@ -23,8 +24,8 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
 
     \b
     asr train toy                                   learns recordings/ by heart in a minute
-    asr train english --speech ../shared/speech     the shipped model
-    asr train english --speech ../shared/speech --resume
+    asr train english --speech FOLDER               the shipped model
+    asr train english --speech FOLDER --speech OTHER --resume
     asr train mine.toml --start runs/english/best.pt        go on with other data
     asr train english --benchmark
 

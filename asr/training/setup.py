@@ -1,5 +1,6 @@
 """From a recipe and folders to a trainer: sets read and decoded once, units made or taken from the checkpoint, banks of noise and rooms."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,12 +24,12 @@ from asr.training.units import TrainingUnits
 DEVELOPMENT_BATCH_S = 300.0
 
 
-def prepare(recipe: Recipe, speech: Path | None, noise: Path | None, cache: Path, folder: Path, resume: bool = False,
+def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: Path, folder: Path, resume: bool = False,
             start: Path | None = None, team: Team = Team()) -> Trainer:
     """Everything a run needs, from what the recipe names.
 
-    `speech` is where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is kept,
-    `folder` the run's. With `resume`, units and state come from its last.pt; with `start`, units and weights from that checkpoint.
+    `speech` are the folders where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is
+    kept, `folder` the run's. With `resume`, units and state come from its last.pt; with `start`, units and weights from that checkpoint.
     Raises DataError or CheckpointError in one line.
     """
     source = folder / "last.pt" if resume else start
@@ -60,12 +61,14 @@ def follow(team: Team, *arguments) -> None:
     prepare(*arguments, team=team).run(lambda place, numbers: None)
 
 
-def find_set(name: str, speech: Path | None) -> Path:
-    """Where a set of a recipe lies: in the speech folder, or a path of its own."""
-    place = speech / name if speech else Path(name)                         # an absolute name stays as it is
-    if place.exists() or place.with_name(place.name + ".tsv").exists():
-        return place
-    raise DataError(f"{place}: no such set (neither a folder nor a .tsv with its .tar); say with --speech where the sets are")
+def find_set(name: str, speech: Sequence[Path]) -> Path:
+    """Where a set of a recipe lies: in the first speech folder that has it, or a path of its own."""
+    places = [folder / name for folder in speech] or [Path(name)]           # an absolute name stays as it is
+    for place in places:
+        if place.exists() or place.with_name(place.name + ".tsv").exists():
+            return place
+    raise DataError(f"{' and '.join(map(str, places))}: no such set (neither a folder nor a .tsv with its .tar); say with --speech where "
+                    "the sets are, or take the set out of a copy of the recipe")
 
 
 def batch_config(data: DataConfig) -> BatchConfig:
@@ -81,7 +84,7 @@ def augmenter(recipe: Recipe, store, noise: Path | None, cache: Path) -> Augment
     return Augmenter(recipe.augmentation, NoiseBank(recordings, store), rooms)
 
 
-def development_batches(name: str, speech: Path | None, cache: Path, data: DataConfig, units: TrainingUnits) -> Batches:
+def development_batches(name: str, speech: Sequence[Path], cache: Path, data: DataConfig, units: TrainingUnits) -> Batches:
     """The first utterances of a development set that fit, spread over its speakers, undistorted."""
     found: list[Utterance] = read_corpus(find_set(name, speech))
     step = max(1, len(found) // data.development_utterances)
