@@ -1,6 +1,10 @@
 """The decoder with lexicon and language model: the search's words, put on their frames, with confidences and unknown words.
 
 Whole = step by step, exactly: words are settled at frames that do not depend on how the emission was cut.
+
+Tried on 40 utterances of each development set, mean WER: the mean of two emissions half a frame apart, 37.8 against 36.8 %; the pieces
+head's CTC score added to the 50 best hypotheses at the end, 35.3 against 36.3 % (dev-libri alone 26.2 against 25.9): not built, it needs
+the model that cuts words into pieces; a prior and a blank penalty for the greedy decoder, worse at every value.
 """
 
 import numpy as np
