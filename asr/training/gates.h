@@ -60,12 +60,6 @@ inline int64_t forward_row(const uint16_t* x, const float* k, const float* b, fl
 
 }  // namespace wide
 
-template <typename T, typename K>
-constexpr bool WIDE = std::is_same_v<T, uint16_t> && std::is_same_v<K, float>;
-#else
-template <typename T, typename K>
-constexpr bool WIDE = false;
-namespace wide {}
 #endif
 
 inline float to_float(float v) { return v; }
@@ -88,7 +82,9 @@ inline float tanh_of(float x) { return 2.0f / (1.0f + std::exp(-2.0f * x)) - 1.0
 template <typename T, typename K>
 void forward_row(const T* x, const K* k, const float* b, float* s, T* out, T* keep, int64_t H) {
   int64_t begin = 0;
-  if constexpr (WIDE<T, K>) begin = wide::forward_row(x, k, b, s, out, keep, H);
+#ifdef __AVX512BF16__
+  if constexpr (std::is_same_v<T, uint16_t>) begin = wide::forward_row(x, k, b, s, out, keep, H);
+#endif
 #pragma GCC ivdep
   for (int64_t j = begin; j < H; ++j) {
     const float r = sigmoid(to_float(x[j]) + to_float(k[j]));
