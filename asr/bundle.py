@@ -5,6 +5,7 @@
     acoustic.int8.onnx   the same with int8 products            }
     phones.txt           units of the first head, one a line, in the order of their ids
     pieces.txt           units of the second head
+    pieces.model         sentencepiece model of the second head, for training on (optional, not read by the client)
     lexicon.txt.gz       word, tab, phones; a word may have several lines             } for the beam decoder
     language.binary      KenLM language model                                         }
     MODEL_CARD.md        for people: data, licences, limits

@@ -19,6 +19,7 @@ from export.parity import LENGTHS_S, Case, check, compare
 
 LANGUAGE_FILES = ("lexicon.txt.gz", "language.binary")
 FEATURES_FILE = "acoustic.features.onnx"
+PIECES_FILE = "pieces.model"         # sentencepiece's, for those who train on; the client never reads it
 
 
 def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Path | None = None, card: Path | None = None,
@@ -38,6 +39,7 @@ def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Pat
         _write_graphs(model, folder, features_input)
         Units(checkpoint.phones, "phones").write(folder / "phones.txt")
         Units(checkpoint.pieces, "pieces").write(folder / "pieces.txt")
+        (folder / PIECES_FILE).write_bytes(checkpoint.piece_model)
         for file in LANGUAGE_FILES if language else ():
             shutil.copyfile(language / file, folder / file)
         text = card.read_text(encoding="utf-8") if card else _short_card(checkpoint, name, licence)

@@ -6,11 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from asr.errors import CheckpointError, DataError
+from asr.commands.train import restored
+from asr.errors import BundleError, CheckpointError, DataError
 from asr.training import checkpoint as checkpoints
 from asr.training.evaluate import best_path
 from asr.training.recipe import read_recipe, recipe_of
 from asr.training.setup import find_set, prepare
+from export.packaging import export_bundle
+from export.restore import checkpoint_of
+from tests.tiny import tiny_checkpoint
 
 CLIPS = 3
 
@@ -117,6 +121,32 @@ def test_a_run_begins_with_another_ones_weights(clips, tmp_path):
         torch.testing.assert_close(second.model.get_parameter(name).detach(), value, atol=0, rtol=0)
 
 
+def test_a_run_begins_with_a_bundles_weights(clips, tmp_path):
+    """A bundle gives back the checkpoint it was exported from, bit by bit, and `--start BUNDLE` trains on from it, with its units."""
+    first = trainer_of(toy(clips, passes=4), tmp_path, "first")
+    run_and_interrupt(first, steps=3)
+    held = checkpoints.load(tmp_path / "first" / "last.pt")
+    bundle, _ = export_bundle(held, tmp_path / "bundle.asr", "toy", lengths_s=(0.3,))
+    back = checkpoint_of(bundle)
+    assert (back.config, back.phones, back.pieces, back.piece_model) == (held.config, held.phones, held.pieces, held.piece_model)
+    assert back.weights.keys() == held.weights.keys()
+    for name, value in held.weights.items():
+        torch.testing.assert_close(back.weights[name], value, atol=0, rtol=0)
+    second = prepare(toy(clips, passes=4), (), None, tmp_path / "cache", tmp_path / "second",
+                     start=restored(tmp_path / "bundle.asr", tmp_path / "second"))
+    assert second.progress.step == 0
+    assert second.units.pieces == first.units.pieces
+    second.run(lambda place, numbers: None)
+    assert second.progress.passes >= 4
+
+
+def test_a_bundle_without_pieces_cannot_be_trained_on(tmp_path):
+    """What an older bundle lacks for training is named."""
+    bundle, _ = export_bundle(tiny_checkpoint(), tmp_path / "bundle", "tiny", lengths_s=(0.3,))
+    with pytest.raises(BundleError, match="has no pieces.model, which training needs"):
+        checkpoint_of(replace(bundle, files=tuple(name for name in bundle.files if name != "pieces.model")))
+
+
 def test_a_finished_run_goes_on_when_asked_for_more(clips, tmp_path):
     """A run at the end of its schedule, resumed with more passes, trains on; resumed with the same, it is at its end."""
     trainer_of(toy(clips, passes=2), tmp_path, "run").run(lambda place, numbers: None)
@@ -202,7 +232,7 @@ def test_unknown_recipe_key_lists_known_ones(tmp_path):
     path.write_text("[optimisation]\nlearning_rate = 1\n", "utf-8")
     with pytest.raises(DataError, match=r"unknown key learning_rate in \[optimisation\]; known ones: .*peak_rate"):
         read_recipe(str(path))
-    with pytest.raises(DataError, match="known ones: english, toy"):
+    with pytest.raises(DataError, match="known ones: english, further, toy"):
         read_recipe("englisch")
 
 

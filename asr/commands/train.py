@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from asr.errors import MissingExtraError
+
 DEFAULT_RUN = "runs"
 
 
@@ -15,7 +17,7 @@ DEFAULT_RUN = "runs"
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder: checkpoints, curves, TensorBoard.  [default: runs/RECIPE]")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
 @click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
-@click.option("--start", type=click.Path(path_type=Path), help="Checkpoint whose weights and units the run begins with.")
+@click.option("--start", type=click.Path(path_type=Path), help="Checkpoint or bundle whose weights and units the run begins with.")
 @click.option("--passes", type=float, help="Passes over the data, instead of the recipe's.")
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of one thread that share each batch.  [default: one a core]")
 @click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
@@ -27,6 +29,7 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
     asr train english --speech FOLDER               the shipped model
     asr train english --speech FOLDER --speech OTHER --resume
     asr train mine.toml --start runs/english/best.pt        go on with other data
+    asr train mine.toml --start asr/models/english          the same from a bundle
     asr train english --benchmark
 
     A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C writes last.pt and ends.
@@ -52,5 +55,22 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
     from asr.training.setup import follow, prepare
     from asr.training.team import gather
     compiled()                                                              # built once, not by every process
-    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out or Path(DEFAULT_RUN) / plan.name, resume, start)
+    out = out or Path(DEFAULT_RUN) / plan.name
+    if start and (start.is_dir() or start.suffix == ".asr"):
+        start = restored(start, out)
+    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start)
     run_with_progress(prepare(*arguments, team=gather(processes, follow, arguments)))
+
+
+def restored(bundle: Path, out: Path) -> Path:
+    """Write the weights of a bundle into the run folder as start.pt, which every process of the run reads -> its path."""
+    from asr.bundle import load_bundle
+    from asr.training.checkpoint import save
+    try:
+        from export.restore import checkpoint_of
+    except ImportError as error:
+        raise MissingExtraError(error.name, "export") from None
+    held = checkpoint_of(load_bundle(bundle))
+    out.mkdir(parents=True, exist_ok=True)
+    save(held, out / "start.pt")
+    return out / "start.pt"
