@@ -76,7 +76,7 @@ def display():
 def test_a_slow_recogniser_does_not_hold_up_the_callback(display):
     """While a step takes 100 ms, each delivery of 10 ms of sound stays far below 10 ms, and no sample is lost."""
     feeder, recorder = Feeder(100, 0.005), Recorder(0.1)
-    run(feeder, recorder, Outputs(display), Stop())
+    run(feeder, recorder, Outputs((display,)), Stop())
     assert sorted(feeder.took_s)[95] < 0.002
     assert sum(map(len, recorder.fed)) == 100 * 160
     assert len(recorder.fed) < 30                            # each step took all that waited
@@ -88,7 +88,7 @@ def test_a_slow_recogniser_does_not_hold_up_the_callback(display):
 def test_a_full_queue_drops_and_tells(display):
     """When the recogniser is too slow, the queue stays short, what is dropped is skipped in time, and the user is told once."""
     feeder, recorder = Feeder(200, 0.001, limit_s=0.2), Recorder(0.15)
-    run(feeder, recorder, Outputs(display), Stop())
+    run(feeder, recorder, Outputs((display,)), Stop())
     assert feeder.queue.dropped > 0
     skipped = sum(samples for samples, _ in recorder.skipped)
     tail = 200 * 160 - sum(map(len, recorder.fed)) - skipped                   # dropped after the last block that got in
@@ -106,7 +106,7 @@ def test_a_stop_takes_what_waits_and_flushes(display):
     feeder._thread.join()
     feeder.ended = False                                     # a microphone goes on
     stop.set()
-    run(feeder, recorder, Outputs(display), stop)
+    run(feeder, recorder, Outputs((display,)), stop)
     assert feeder.closed
     assert sum(map(len, recorder.fed)) == 50 * 160
     assert display.out.getvalue() == "end\n"
@@ -126,7 +126,7 @@ def test_a_device_that_fails_is_told_after_its_last_words(display):
     feeder._thread.join()
     feeder.problem = DeviceError("feeder: gone")
     with pytest.raises(DeviceError, match="feeder: gone"):
-        run(feeder, recorder, Outputs(display), Stop())
+        run(feeder, recorder, Outputs((display,)), Stop())
     assert sum(map(len, recorder.fed)) == 20 * 160
     assert display.out.getvalue() == "end\n"
 
@@ -156,7 +156,7 @@ def test_a_device_that_comes_back(display, monkeypatch):
     """Its utterance ends with a final, the time without it counts as silence, and its sound goes on at the new rate."""
     monkeypatch.setattr("asr.client.worker.REOPEN_EVERY_S", 0.2)
     feeder, recorder = Returning(), Recorder()
-    run(feeder, recorder, Outputs(display), Stop())
+    run(feeder, recorder, Outputs((display,)), Stop())
     assert feeder.tries == 3
     assert sum(map(len, recorder.fed)) == 23 * 160
     assert recorder.skipped[0][0] > 0.4 * RATE_HZ
@@ -171,5 +171,5 @@ def test_a_stop_while_a_device_is_away(display):
     """Who stops then waits for nothing, and it is no error."""
     feeder, recorder, stop = Returning(), Recorder(), Stop()
     feeder.reopen = lambda: stop.set() or False
-    run(feeder, recorder, Outputs(display), stop)
+    run(feeder, recorder, Outputs((display,)), stop)
     assert display.out.getvalue() == "end\n"

@@ -9,7 +9,6 @@ import numpy as np
 from asr.audio import mono
 from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
-from asr.client.display import Display
 from asr.client.recognizer import StreamingRecognizer
 from asr.client.recording import Recording
 from asr.client.session import SessionFile
@@ -53,11 +52,24 @@ class Stop:
         self.at_s = time.monotonic()
 
 
+class Screen(Protocol):
+    """Where captions are seen. What it is told comes from the worker's thread alone."""
+
+    def show(self, caption: Partial | Final):
+        """A caption, in order: a partial takes the place of the one before, a final that of its partial, for good."""
+
+    def remark(self, text: str):
+        """A line for the user that is no caption."""
+
+    def close(self):
+        """After the last caption."""
+
+
 @dataclass(frozen=True)
 class Outputs:
-    """Where captions go: into the session's file first, then on the screen; and the sound, where it is recorded."""
+    """Where captions go: into the session's file first, then on the screens; and the sound, where it is recorded."""
 
-    display: Display
+    screens: tuple[Screen, ...]
     session: SessionFile | None = None
     recording: Recording | None = None
 
@@ -66,11 +78,17 @@ class Outputs:
         for caption in captions:
             if self.session and isinstance(caption, Final):
                 self.session.add(caption)
-            self.display.show(caption)
+            for screen in self.screens:
+                screen.show(caption)
+
+    def remark(self, text: str):
+        """Tell the user, on every screen."""
+        for screen in self.screens:
+            screen.remark(text)
 
     def close(self):
         """After the last caption."""
-        for output in (self.recording, self.session, self.display):
+        for output in (self.recording, self.session, *self.screens):
             if output:
                 output.close()
 
@@ -90,7 +108,7 @@ def run(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop:
 
 def _caption(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop) -> bool:
     """Caption until the end, a stop or a problem; whether the source may come back."""
-    remarks = Remarks(outputs.display)
+    remarks = Remarks(outputs)
     while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
         ended = source.ended         # before taking: what is put last is then surely taken
         taken = _step(source, recognizer, outputs, remarks, WAIT_S)
@@ -107,7 +125,7 @@ def _caption(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, 
 def _wait_for(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop) -> bool:
     """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
     lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
-    outputs.display.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
+    outputs.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
     while not source.reopen():
         next_s = time.monotonic() + REOPEN_EVERY_S
         while time.monotonic() < next_s:
@@ -119,7 +137,7 @@ def _wait_for(source: Source, recognizer: StreamingRecognizer, outputs: Outputs,
         outputs.recording.add_silence(silent)
         outputs.recording.change_rate(source.rate_hz)
     outputs.show(recognizer.skip(silent, source.rate_hz))
-    outputs.display.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
+    outputs.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
     return True
 
 
@@ -149,8 +167,8 @@ def _step(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, rem
 class Remarks:
     """Tells the user, at most every 2 s, of audio that was lost and of a machine that is too slow."""
 
-    def __init__(self, display: Display):
-        self._display = display
+    def __init__(self, outputs: Outputs):
+        self._outputs = outputs
         self._told_s = -REMARK_EVERY_S
         self._dropped = self._overflows = 0
 
@@ -168,5 +186,5 @@ class Remarks:
             parts.append(f"this machine cannot keep up: {1000 * took_s:.0f} ms of work where {1000 * heard_s:.0f} ms are allowed, "
                          f"{queue.waiting_s:.1f} s behind; try --decoder greedy or a longer --chunk-ms")
         if parts:
-            self._display.remark("; ".join(parts))
+            self._outputs.remark("; ".join(parts))
             self._told_s, self._dropped, self._overflows = now_s, queue.dropped, source.overflows

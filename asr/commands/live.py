@@ -116,15 +116,15 @@ def _outputs(kept, source, display, bundle_name, chunk_ms):
     from asr.client.playback import Playback
     from asr.client.worker import Outputs
     if not kept.sound and (kept.captions is False or (kept.captions is None and isinstance(source, Playback))):
-        return Outputs(display)
+        return Outputs((display,))
     from asr.client.session import SessionFile, sessions_folder
     folder = Path(kept.folder) if kept.folder else sessions_folder()
     session = SessionFile(folder, source.name, bundle_name, display.remark, chunk_ms)
     if not kept.sound:
-        return Outputs(display, session)
+        return Outputs((display,), session)
     from asr.client.recording import Recording
     session.begin()
-    return Outputs(display, session, Recording(session, source.rate_hz, display.remark))
+    return Outputs((display,), session, Recording(session, source.rate_hz, display.remark))
 
 
 def since_start_s() -> float:
