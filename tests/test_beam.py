@@ -161,7 +161,8 @@ def test_same_result_as_flashlight(decoder, world):
     options = LexiconDecoderOptions(beam_size=1000, beam_size_token=41, beam_threshold=60, lm_weight=1.5, word_score=0.7,
                                     unk_score=-np.inf, sil_score=0, log_add=False, criterion_type=CriterionType.CTC)
     other = LexiconDecoder(options, trie, decoder.language.model, word_end, 0, -1, [], False)
-    same = decoder.with_changes(lm_weight=1.5, word_score=0.7, beam_size=1000, beam_threshold=60, log_add=False, blank_threshold=1.0)
+    same = decoder.with_changes(lm_weight=1.5, word_score=0.7, beam_size=1000, beam_threshold=60, end_threshold=60, log_add=False,
+                                blank_threshold=1.0)
     for seed in range(4):
         emission = NOISY(spoken(SENTENCES[seed]), seed=seed)
         best = other.decode(np.ascontiguousarray(emission.phones).ctypes.data, *emission.phones.shape)[0]
@@ -172,7 +173,7 @@ def test_same_result_as_flashlight(decoder, world):
 
 def test_defaults_lose_nothing_against_a_wide_beam(decoder):
     """Default beam and blank skipping find the words that a beam sixteen times as wide finds."""
-    wide = decoder.with_changes(beam_size=1024, beam_threshold=50.0, blank_threshold=1.0)
+    wide = decoder.with_changes(beam_size=1024, beam_threshold=50.0, end_threshold=50.0, blank_threshold=1.0)
     for seed in range(5):
         emission = NOISY(spoken(SENTENCES[seed + 4]), seed=seed)
         assert recognise(decoder, emission).text == recognise(wide, emission).text

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asr.benchmark.captions import steadiness, watch
+from asr.benchmark.captions import Seen, steadiness, watch
 from asr.client.captions import Final, Partial
 from asr.client.recognizer import StreamingRecognizer
 from asr.config import RATE_HZ
@@ -25,7 +25,7 @@ def test_changes_and_delays_of_known_captions():
         (3.0, Final(words("a bee sees"), 0, 1.5, "pause")),  # all is taken back
         (4.0, Final(words("far", 3.0), 3, 3.5, "end")),      # another utterance
     ]
-    changes, waits_s = steadiness(shown)
+    changes, waits_s = steadiness([Seen(at_s, at_s, caption) for at_s, caption in shown])
     assert (changes.changed, changes.withdrawn, changes.final) == (2, 1, 4)
     assert waits_s == pytest.approx([0.1, 0.7, 0.2, 0.5])
 
@@ -38,7 +38,7 @@ def test_a_stream_that_hears_perfectly():
     changes, waits_s = steadiness(seen)
     assert (changes.changed, changes.final) == (0, 3)
     assert all(0 < wait < 0.32 + 0.48 + 0.02 for wait in waits_s)
-    assert [at_s for at_s, _ in seen] == sorted(at_s for at_s, _ in seen)
+    assert [one.shown_s for one in seen] == sorted(one.shown_s for one in seen)
 
 
 def test_work_counts_as_delay():

@@ -144,6 +144,23 @@ def test_any_sizes_equal_at_once():
         assert streamed(samples, size) == at_once
 
 
+def test_the_final_pass_is_made_in_the_pause(monkeypatch):
+    """When the endpoint comes, an utterance's sound has been through the model already; its captions are those of a pass made then."""
+    samples = recording([("one", 0.3, 0.7), ("two", 0.8, 4.1)], 6)
+    models = tone_models()
+    stream, at_the_final = StreamingRecognizer(models=models), None
+    for start in range(0, len(samples), 320):
+        before = models.acoustic.samples_run
+        if any(isinstance(caption, Final) for caption in stream.feed(samples[start:start + 320])):
+            at_the_final = models.acoustic.samples_run - before
+            break
+    assert at_the_final is not None
+    assert at_the_final < 2 * RATE_HZ
+    foreseen = streamed(samples)
+    monkeypatch.setattr(StreamingRecognizer, "_foresee", lambda self, utterance: None)
+    assert streamed(samples) == foreseen
+
+
 @pytest.mark.parametrize("decoder", ["beam", "greedy"])
 def test_any_sizes_equal_at_once_with_a_real_model(tiny_bundle, decoder):
     """The same with a bundle's own graph and decoder: equal to the last bit of each confidence."""

@@ -6,9 +6,11 @@ as it really took. Every caption counts from the moment its step ends.
     flicker       words changed after they were shown, per final word (metrics.flicker)
     withdrawn     of these, words that were taken back without another in their place
     first_shown   from the end of a word of a final to the caption that first shows it
+    endpoint      from the sound that ends an utterance's pause to its final: the work that is left to do then
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +28,16 @@ if TYPE_CHECKING:
 PAUSE_S = 1.5                        # between the recordings: each is an utterance of its own
 NEAR_S = 0.4                         # as far apart may two passes put the same word
 
-Seen = tuple[float, Partial | Final]                 # when a caption was shown, in seconds from the start of the sound
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A caption, when the sound that brought it was there, and when it was shown, in seconds from the start of the sound."""
+
+    heard_s: float
+    shown_s: float
+    caption: Partial | Final
+
 
 
 def measure_captions(load: Callable, utterances: "Sequence[Utterance]") -> list[Figure]:
@@ -34,10 +45,14 @@ def measure_captions(load: Callable, utterances: "Sequence[Utterance]") -> list[
     system = load()
     pause = np.zeros(round(PAUSE_S * RATE_HZ), np.float32)
     session = np.concatenate([part for utterance in utterances for part in (read_samples(utterance), pause)])
-    changes, waits_s = steadiness(watch(system.captions(), session))
+    seen = watch(system.captions(), session)
+    changes, waits_s = steadiness(seen)
+    ends_s = [one.shown_s - one.heard_s for one in seen if isinstance(one.caption, Final) and one.caption.reason != "end"]
     figures = {"flicker": changes.per_word, "withdrawn": changes.withdrawn / max(1, changes.final)}
     if waits_s:
         figures["first_shown_p50"] = 1000 * percentile(waits_s, 50)
+    if ends_s:
+        figures |= {f"endpoint_latency_p{percent}": 1000 * percentile(ends_s, percent) for percent in (50, 95)}
     return [Figure(metric, system.precision, system.stream_mode, value) for metric, value in figures.items()]
 
 
@@ -52,19 +67,19 @@ def watch(stream, samples: np.ndarray, cost: Callable[..., float] = cost_s) -> l
         arrived = len(samples) if arrived <= fed else arrived
         captions: list[Partial | Final] = []
         now_s += cost(lambda part, into=captions: into.extend(stream.feed(part)), samples[fed:arrived])
-        seen += [(now_s, caption) for caption in captions]
+        seen += [Seen(arrived / RATE_HZ, now_s, caption) for caption in captions]
         fed = arrived
-    return seen + [(now_s, caption) for caption in stream.flush()]
+    return seen + [Seen(fed / RATE_HZ, now_s, caption) for caption in stream.flush()]
 
 
 def steadiness(captions: Sequence[Seen]) -> tuple[Flicker, list[float]]:
     """Over the utterances of a session: what changed, and for each word of a final how long it took until it was first seen."""
     changes, waits_s, shown = Flicker(), [], []
-    for at_s, caption in captions:
-        shown.append((at_s, caption))
-        if isinstance(caption, Final):
-            changes += flicker([seen.text for _, seen in shown])
-            waits_s += [next(at_s for at_s, seen in shown if has(seen.words, word)) - word.end_s for word in caption.words]
+    for seen in captions:
+        shown.append(seen)
+        if isinstance(seen.caption, Final):
+            changes += flicker([one.caption.text for one in shown])
+            waits_s += [next(one.shown_s for one in shown if has(one.caption.words, word)) - word.end_s for word in seen.caption.words]
             shown = []
     return changes, waits_s
 

@@ -11,7 +11,7 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 MAIN_PRECISION, MAIN_MODE, MAIN_STREAM_MODE = "int8", "full beam", "320 beam"
 WHOLE_METRICS = ("wer", "cer", "rtf_file")           # of whole utterances; the others are of streams
 SPEED_METRICS = ("rtf_file", "rtf_stream", "final_latency_p50", "final_latency_p95", "peak_memory", "startup")
-CAPTION_METRICS = ("flicker", "withdrawn", "first_shown_p50")
+CAPTION_METRICS = ("flicker", "withdrawn", "first_shown_p50", "endpoint_latency_p50", "endpoint_latency_p95")
 DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "flicker": 2, "withdrawn": 2, "size": 1, "startup": 2}
 HEADINGS = {
     "rtf_file": "whole files, × real time", "rtf_stream": "streaming, × real time", "final_latency_p50": "speech to final, p50 ms",
@@ -21,6 +21,7 @@ HEADINGS = {
 CAPTION_HEADINGS = {
     "flicker": "words changed after they were shown, per final word", "withdrawn": "of these, taken back",
     "first_shown_p50": "end of a word to its first showing, p50 ms",
+    "endpoint_latency_p50": "end of the pause to the final text, p50 ms", "endpoint_latency_p95": "the same, p95 ms",
 }
 
 

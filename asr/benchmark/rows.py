@@ -26,6 +26,8 @@ METRICS = {                      # name -> unit
     "flicker": "words/word",     # changed after they were shown, for each final word
     "withdrawn": "words/word",   # ... of these, taken back without another in their place
     "first_shown_p50": "ms",     # from the end of a word to the caption that first shows it
+    "endpoint_latency_p50": "ms",    # from the sound that ends an utterance's pause to its final
+    "endpoint_latency_p95": "ms",
     "peak_memory": "MB",
     "size": "MB",
     "startup": "s",

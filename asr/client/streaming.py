@@ -2,7 +2,9 @@
 
 An utterance is a stretch of sound with streams of its own (acoustic model, decoder, endpoint), all fresh at its start, as in
 training. When an endpoint rule ends it, its sound goes through the model once more with full context, and that pass's words are
-final. The next utterance begins within the pause, a little before the end of the last one, so that no first word is lost.
+final. That pass is made as soon as it has all the sound that it would hear, while the pause still lasts: if nothing more is said, its
+words are there when the endpoint comes. The next utterance begins within the pause, a little before the end of the last one, so that no
+first word is lost.
 """
 
 import os
@@ -83,7 +85,17 @@ class StreamingRecognizer:
             captions += self._cut_at_gap()
         elif utterance.ended_by:
             captions += self._final(utterance, utterance.decided, utterance.ended_by) + self._begin_in_pause()
+        elif utterance.pauses:
+            self._foresee(utterance)
         return captions
+
+    def _foresee(self, utterance: "_Utterance"):
+        """Make the final pass of an utterance that may be over, once for each pause."""
+        heard = utterance.words_if_over()
+        if heard:
+            first, last = self._span(utterance, heard)
+            if last <= utterance.decided and (first, last) != utterance.foreseen[:2]:
+                utterance.foreseen = first, last, self._decoded(utterance, first, last)
 
     def _begin_in_pause(self) -> list[Partial | Final]:
         """Begin the next utterance a little before the end of this one's last chunk."""
@@ -114,10 +126,17 @@ class StreamingRecognizer:
         heard = utterance.heard or utterance.partial.words
         if not heard:
             return []
+        first, last = self._span(utterance, heard)
+        last = min(end, last)
+        foreseen = utterance.foreseen if (first, last) == utterance.foreseen[:2] else (first, last, self._decoded(utterance, first, last))
+        return self._as_final(foreseen[2], utterance.partial.words, reason)
+
+    @staticmethod
+    def _span(utterance: "_Utterance", heard: tuple[Word, ...]) -> tuple[int, int]:
+        """Samples [first, last) that the final pass hears where these words were heard."""
         start_s = utterance.start / RATE_HZ
         first = utterance.start + max(0, _whole_frames(heard[0].start_s - MARGIN_S - start_s))
-        last = min(end, utterance.start + _whole_frames(heard[-1].end_s + MARGIN_S - start_s))
-        return self._as_final(self._decoded(utterance, first, last), utterance.partial.words, reason)
+        return first, utterance.start + _whole_frames(heard[-1].end_s + MARGIN_S - start_s)
 
     @staticmethod
     def _as_final(words: tuple[Word, ...], seen: tuple[Word, ...], reason: str) -> list[Partial | Final]:
@@ -146,6 +165,7 @@ class _Utterance:
         self.heard: tuple[Word, ...] = ()                    # at its end: all words, also those that no partial was sure enough of
         self.changed = False                                 # by the last chunk
         self.ended_by: str | None = None                     # the endpoint rule that fired
+        self.foreseen: tuple[int, int, tuple[Word, ...]] = (0, 0, ())        # samples [first, last) of a final pass, and its words
         self._chunk = latency.chunk * FRAME_SAMPLES
         self._block = block_samples(latency.block)
         self._pieces: list[np.ndarray] = []
@@ -159,6 +179,15 @@ class _Utterance:
         """Samples that the next block still lacks."""
         return self.decided + self._block - self.end
 
+    @property
+    def pauses(self) -> bool:
+        """Whether something was said and it has been silent long enough for a final pass."""
+        return self._endpoint.has_text and self._endpoint.silence_s >= MARGIN_S
+
+    def words_if_over(self) -> tuple[Word, ...]:
+        """All words, should no more be said."""
+        return self._decoder.finish().words
+
     def feed(self, samples: np.ndarray) -> bool:
         """At most `until_ready` samples; whether they completed a chunk."""
         self._pieces.append(samples)
@@ -170,7 +199,7 @@ class _Utterance:
             self._show(self._decoder.best().words)
             self.ended_by = self._endpoint.step(emission)
         if self.ended_by and self.ended_by != "longest":
-            self.heard = self._decoder.finish().words
+            self.heard = self.words_if_over()
         return bool(emissions)
 
     def finish(self):
@@ -178,7 +207,7 @@ class _Utterance:
         emission = self._acoustic.flush()
         if len(emission):
             self._decoder.step(emission)
-        self.heard = self._decoder.finish().words
+        self.heard = self.words_if_over()
         self._show(self.heard)
 
     def sound(self, first: int, last: int) -> np.ndarray:

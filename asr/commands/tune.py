@@ -34,6 +34,7 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
 
     from asr.benchmark.sets import find_sets
     from asr.bundle import load_bundle, revise
+    from asr.decoding.tune import BEAMS
     from asr.decoding.tune import tune as search
 
     loaded = load_bundle(bundle)
@@ -45,7 +46,7 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
         chosen, outcome = search(
             measure=partial(_measure, pool, bundle, shares, "beam"),
             greedy=partial(_measure, pool, bundle, shares, "greedy", {}),
-            start={"beam_size": 64, "beam_threshold": 14.0, "phone_prior": _log_prior([file for _, _, file in stored])},
+            start={**BEAMS[3], "phone_prior": _log_prior([file for _, _, file in stored])},
             num_random=trials,
             report=lambda changes, result: click.echo(f"WER {result.wer:6.2f} %  {result.busy_s:6.1f} s  {json.dumps(changes)}"),
         )

@@ -73,7 +73,7 @@ class BeamStream:
         return self._hypothesis(words, score, ended=False)
 
     def finish(self) -> Hypothesis:
-        """The result. The stream takes no more."""
+        """The result, should no more come. The stream stays as it is."""
         words, score = self._search.finish()
         return self._hypothesis(words, score, ended=True)
 

@@ -108,7 +108,7 @@ class GreedyStream:
         return Hypothesis(tuple(word for word in words if word.text), self._speller.score)
 
     def finish(self) -> Hypothesis:
-        """The result; the stream takes no more."""
+        """The result, should no more come. The stream stays as it is."""
         return self.best()
 
     def _word(self, word: SpelledWord) -> Word:

@@ -43,6 +43,7 @@ class Trie:
     first_word: np.ndarray           # (N,) int32: index into `word_ids` of the words that end here
     num_words: np.ndarray            # (N,) int32
     word_ids: np.ndarray             # (M,) int32
+    word_score: np.ndarray           # (M,) float32: their unigram scores
     best_score: np.ndarray           # (N,) float32: best unigram score of any word at or below the node; 0 for the root
 
     def path(self, node: int) -> list[int]:
@@ -103,16 +104,17 @@ def build_trie(lexicon: Pronunciations, unigrams: np.ndarray, word_end: int) -> 
         first_word=(np.cumsum(num_words) - num_words).astype(np.int32),
         num_words=num_words,
         word_ids=word_ids,
+        word_score=unigrams[word_ids],
         best_score=np.full(count, -np.inf, np.float32),
     )
-    _push_scores(tree, unigrams, [len(level[0]) for level in levels])
+    _push_scores(tree, [len(level[0]) for level in levels])
     return tree
 
 
-def _push_scores(tree: Trie, unigrams: np.ndarray, sizes: list[int]) -> None:
+def _push_scores(tree: Trie, sizes: list[int]) -> None:
     """Fill best_score from the leaves up (flashlight calls it smearing, mode MAX)."""
     ends = np.flatnonzero(tree.num_words)
-    tree.best_score[ends] = np.maximum.reduceat(unigrams[tree.word_ids], tree.first_word[ends])
+    tree.best_score[ends] = np.maximum.reduceat(tree.word_score, tree.first_word[ends])
     stop = len(tree.parent)
     for size in reversed(sizes[1:]):
         level = slice(stop - size, stop)

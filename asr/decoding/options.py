@@ -36,8 +36,9 @@ class DecodingOptions:
     prior_weight: float = 0.0        # times phone_prior, subtracted from the log-probabilities
     blank_penalty: float = 0.0       # nats, subtracted from the blank's
     phone_prior: tuple[float, ...] = ()      # log of each unit's mean probability, as `asr tune` measured it
-    beam_size: int = 64              # states kept after each frame
+    beam_size: int = 800             # states kept after each frame
     beam_threshold: float = 14.0     # states this far below the best are dropped
+    end_threshold: float = 10.0      # a word's end is already that far below: ends cost most, each asks the language model
     log_add: bool = True             # sum over alignments instead of the best one
     blank_threshold: float = 0.98    # frames whose blank is likelier than this skip the beam
     partial_share: float = 0.7       # part of the beam's probability that must agree on a word before it is shown in a partial

@@ -19,6 +19,7 @@ from asr.decoding.options import DecodingOptions
 from asr.units import BLANK_ID
 
 NO_TRACE = 0                         # the trace before the first word
+MOST_GAIN = 1.0                      # log10 by which a context may raise a word's score above its unigram's, for it to be looked up at all
 OPEN_WORD_SCORE = -3.0               # at the end a word may lack its `|`, at this price in nats
 _CONTEXTS_KEPT = 4000                # settle forgets language model contexts beyond these (about 2 MB)
 
@@ -66,11 +67,11 @@ class Search:
         phone = np.where(node == ROOT, total, self._phone) + frame[trie.phone[node]]
         trace = self._trace
         row, child, arrived = self._enter_children(frame, total)
-        bound = max(self._fold(blank, phone).max(), arrived.max(initial=-np.inf)) - options.beam_threshold
-        worth = arrived > bound
+        best = max(self._fold(blank, phone).max(), arrived.max(initial=-np.inf))
+        worth = arrived > best - options.beam_threshold
         row, child, arrived = row[worth], child[worth], arrived[worth]
         context, arrived_trace = self._context[row], trace[row]
-        ended = self._end_words(frame, total, bound)
+        ended = self._end_words(frame, total, best - options.end_threshold)
         if ended:
             context = np.concatenate((context, np.array(list(ended), np.int64)))
             child = np.concatenate((child, np.zeros(len(ended), np.int64)))
@@ -117,23 +118,26 @@ class Search:
 
     def _end_words(self, frame: np.ndarray, total: np.ndarray, bound: float) -> dict[int, tuple[float, int, int, int]]:
         """Every word that can end at this frame: next context -> (score, word, node, previous trace), the best way to each."""
-        trie, options = self.trie, self.options
+        trie, options, contexts = self.trie, self.options, self._contexts
         score = total + (frame[trie.phone[ROOT]] + options.word_score - options.lm_weight * self._look_ahead[self._node])
-        ends = np.flatnonzero((trie.num_words[self._node] > 0) & (score > bound))            # no log-probability is above 0
+        count = np.where(score > bound, trie.num_words[self._node], 0)                       # no log-probability is above 0
+        row = np.repeat(np.arange(len(count)), count)
+        place = np.arange(len(row)) + (trie.first_word[self._node] - np.cumsum(count) + count)[row]
+        hopeful = score[row] + options.lm_weight * (trie.word_score[place] + MOST_GAIN) > bound
+        row, place = row[hopeful], place[hopeful]
+        columns = score[row], self._context[row], trie.word_ids[place], self._node[row], self._trace[row]
         ended: dict[int, tuple[float, int, int, int]] = {}
-        for i in ends.tolist():
-            context, node, score_here = int(self._context[i]), int(self._node[i]), float(score[i])
-            for word in self._words_at(node):
-                with_word = score_here + options.lm_weight * self._contexts.score(context, word)
-                if with_word <= bound:
-                    continue
-                after = self._contexts.after(context, word)
-                known = ended.get(after)
-                if known is None:
-                    ended[after] = with_word, word, node, int(self._trace[i])
-                else:
-                    best = ended[after] if known[0] >= with_word else (with_word, word, node, int(self._trace[i]))
-                    ended[after] = (float(self._fold(known[0], with_word)), *best[1:])
+        for score_here, context, word, node, trace in zip(*(column.tolist() for column in columns), strict=True):
+            with_word = score_here + options.lm_weight * contexts.score(context, word)
+            if with_word <= bound:
+                continue
+            after = contexts.after(context, word)
+            known = ended.get(after)
+            if known is None:
+                ended[after] = with_word, word, node, trace
+            else:
+                best = known if known[0] >= with_word else (with_word, word, node, trace)
+                ended[after] = (float(self._fold(known[0], with_word)), *best[1:])
         return ended
 
     def _best_states(self, total: np.ndarray) -> np.ndarray:
@@ -179,7 +183,7 @@ class Search:
         return agreeing[::-1].cumsum()[::-1][1:]             # (words,)
 
     def finish(self) -> tuple[list[tuple[int, int, int]], float]:
-        """The same at the end: words may lack their last `|`, and the language model scores the end."""
+        """The same, should no more come: words may lack their last `|`, and the language model scores the end."""
         ways = [way for i in range(len(self._node)) for way in self._endings(i)]
         if not ways:                                         # all states are within words: drop those
             return self.best()

@@ -17,8 +17,8 @@ from asr.decoding.options import Calibration
 PLAIN = {"confidence": {"slope": 1.0, "offset": 0.0}, "greedy_confidence": {"slope": 1.0, "offset": 0.0}}
 UNKNOWN_OFF = {"unknown": {"confidence": 2.0}}
 UNKNOWN = [{"unknown": {"gap": gap, "confidence": sure}} for gap in (0.25, 0.35, 0.5, 0.8, 1.2) for sure in (0.6, 0.75, 0.9)]
-BEAM_SIZES = ((32, 10.0), (48, 12.0), (64, 14.0), (96, 16.0), (160, 20.0))                      # with their thresholds
-BEAMS = [{"beam_size": size, "beam_threshold": threshold} for size, threshold in BEAM_SIZES]
+BEAM_SIZES = ((48, 8.0, 6.0), (100, 10.0, 8.0), (200, 12.0, 8.0), (400, 13.0, 9.0), (800, 14.0, 10.0), (1200, 15.0, 11.0))
+BEAMS = [{"beam_size": size, "beam_threshold": threshold, "end_threshold": end} for size, threshold, end in BEAM_SIZES]
 BEAM_COST = 0.1                      # points of WER that a narrower beam may cost
 UNKNOWN_COST = 0.02                  # ... and that words of the second head may
 WEIGHTS = {                          # weight: (lowest and highest random value, first step)
