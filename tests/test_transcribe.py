@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from asr.cli import commands
 from asr.config import RATE_HZ
+from asr.errors import AudioError
 from tests.tones import recording, tone_models
 
 ROOT = Path(__file__).parents[1]
@@ -52,11 +54,14 @@ def test_a_bad_file_does_not_stop_the_others(transcribe):
     """Bad files give a line each, good ones their text, the last line the count, and the exit status is 1."""
     Path("text.wav").write_text("no audio")
     soundfile.write("nan.wav", np.full(100, np.nan), RATE_HZ, subtype="FLOAT")
-    status, out, err = transcribe("absent.wav", "text.wav", ".", "nan.wav", "good.wav")
+    Path("empty").mkdir()
+    status, out, err = transcribe("absent.wav", "text.wav", "nan.wav", "good.wav")
     lines = err.splitlines()
     assert (status, out) == (1, "good.wav: one two\ngood.wav: three\n")
-    assert [line.split(":")[:2] for line in lines[:4]] == [["asr", f" {name}"] for name in ("absent.wav", "text.wav", ".", "nan.wav")]
-    assert lines[4:] == ["asr: 4 of 5 files could not be read, or not to their end"]
+    assert [line.split(":")[:2] for line in lines[:3]] == [["asr", f" {name}"] for name in ("absent.wav", "text.wav", "nan.wav")]
+    assert lines[3:] == ["asr: 3 of 4 files could not be read, or not to their end"]
+    with pytest.raises(AudioError, match="empty: no recordings in this folder"):
+        transcribe("empty", "good.wav")
 
 
 @pytest.mark.parametrize("form", ["srt", "vtt", "json", "tsv"])
@@ -111,3 +116,71 @@ def test_an_interrupt_keeps_what_is_done(tmp_path):
     assert lines == [f"{tmp_path / 'a.wav'}: six\n", f"{tmp_path / 'a.wav'}: seven\n"] + 2 * [f"{tmp_path / 'long.flac'}: six\n"]
     assert program.returncode == 130
     assert "Traceback" not in err
+
+
+def make_archive() -> None:
+    """A folder of recordings in two levels, with things that are none."""
+    Path("archive/day two").mkdir(parents=True)
+    Path("archive/.trash").mkdir()
+    for name, word in (("b.wav", "four"), ("A.FLAC", "five"), ("day two/b.wav", "six"), (".trash/c.wav", "nine")):
+        soundfile.write(Path("archive") / name, recording([(word, 0.2, 0.6)], 1), RATE_HZ)
+    Path("archive/notes.txt").write_text("no recording")
+
+
+def test_a_folder_goes_on_where_it_stopped(transcribe):
+    """All recordings below a folder, in the same folders of the output; what is written is left alone until it is asked for again."""
+    make_archive()
+    assert transcribe("--output-dir", "texts", "archive")[0] == 0
+    texts = {str(path.relative_to("texts")): path.read_text() for path in Path("texts").rglob("*.txt")}
+    assert texts == {"A.txt": "five\n", "b.txt": "four\n", "day two/b.txt": "six\n"}
+    Path("texts/b.txt").write_text("corrected by hand\n")
+    os.utime("archive/A.FLAC", (4e9, 4e9))                    # recorded anew
+    status, _out, err = transcribe("--output-dir", "texts", "archive")
+    assert (status, err) == (0, "asr: 2 of 3 files were written already; --again writes them anew\n")
+    assert Path("texts/b.txt").read_text() == "corrected by hand\n"
+    assert transcribe("--output-dir", "texts", "--again", "archive") == (0, "", "")
+    assert Path("texts/b.txt").read_text() == "four\n"
+
+
+def run_program(folder, *arguments) -> subprocess.Popen:
+    """`asr transcribe` with the tones' models, also in its worker processes."""
+    script = folder / "program.py"
+    models, main = PROGRAM.rsplit("; ", 2)[0], "from asr.cli import main; main()"
+    script.write_text(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{models}\nif __name__ == '__main__':\n    {main}\n")
+    return subprocess.Popen([sys.executable, script, "transcribe", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True)
+
+
+def test_several_processes(transcribe, tmp_path):
+    """With --jobs the same text comes in the same order; bad files are told, and do not stop the others."""
+    make_archive()
+    Path("archive/bad.wav").write_text("no audio")
+    out, err = (program := run_program(tmp_path, "--jobs", "2", "archive", "good.wav")).communicate(timeout=120)
+    assert out.splitlines() == ["archive/A.FLAC: five", "archive/b.wav: four", "archive/day two/b.wav: six", "good.wav: one two",
+                                "good.wav: three"]
+    assert (program.returncode, len(err.splitlines())) == (1, 2)
+    assert "bad.wav" in err
+    assert err.endswith("asr: 1 of 5 files could not be read, or not to their end\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_processes_that_are_stopped(transcribe, tmp_path, number):
+    """Ctrl-C, and a worker that is killed: whole files or none, one line, and the same command does the rest."""
+    sound = recording([("six", 20, 20.4)], 40)
+    for name in ("long1.flac", "long2.flac"):
+        with soundfile.SoundFile(name, "w", RATE_HZ, 1) as file:
+            for _ in range(200):
+                file.write(sound)
+    program = run_program(tmp_path, "--jobs", "2", "--format", "srt", "good.wav", "long1.flac", "long2.flac")
+    while not Path("good.srt").exists():
+        assert program.poll() is None, program.stderr.read()
+        time.sleep(0.05)
+    workers = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+    os.kill(program.pid if number == signal.SIGINT else int(workers[-1]), number)
+    _out, err = program.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert program.returncode == (130 if number == signal.SIGINT else 1)
+    assert number == signal.SIGINT or "a process was killed" in err
+    left = sorted(name for name in os.listdir() if name.startswith((".", "long", "good")))
+    assert [name for name in left if name.endswith(".part")] == []
+    assert "good.srt" in left

@@ -3,7 +3,8 @@
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -30,20 +31,34 @@ class Progress:
                 drawn_s = now_s
         self.clear()
 
+    def of_files(self, paths: Sequence[Path]) -> Callable[[Path], None]:
+        """Follow files that are done at once, by their sizes: call what is returned with each that ends."""
+        sizes = {path: path.stat().st_size if path.is_file() else 0 for path in paths}
+        started_s, total, done = time.monotonic(), sum(sizes.values()), []
+
+        def advance(path: Path):
+            done.append(sizes[path])
+            if self._visible and total:
+                self._draw(f"{len(done)}/{len(paths)} files", sum(done), total, time.monotonic() - started_s)
+        if self._visible:
+            self._draw(f"0/{len(paths)} files", 0, total, 0.0)
+        return advance
+
     def clear(self):
         """Remove the line."""
         if self._drawn:
             print(CLEAR, end="", file=sys.stderr, flush=True)
             self._drawn = False
 
-    def _draw(self, name: str, done_s: float, duration_s: float | None, took_s: float):
-        if duration_s:
-            share = min(1.0, done_s / duration_s)
+    def _draw(self, name: str, done: float, whole: float | None, took_s: float):
+        """`done` of the `whole`, in seconds of sound or in bytes; only seconds are shown where the whole is not known."""
+        if whole:
+            share = min(1.0, done / whole)
             filled = round(20 * share)
             left = clock(took_s * (1 - share) / share) if share else "?"
             state = f"[{'#' * filled}{'.' * (20 - filled)}] {100 * share:3.0f} %  {left} left"
         else:
-            state = f"{clock(done_s)} done"
+            state = f"{clock(done)} done"
         room = max(8, shutil.get_terminal_size().columns - len(state) - 3)
         print(f"{CLEAR}{name if len(name) <= room else '…' + name[1 - room:]}  {state}", end="", file=sys.stderr, flush=True)
         self._drawn = True

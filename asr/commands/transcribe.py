@@ -1,11 +1,10 @@
 """`asr transcribe FILES`: what recordings say, as text on standard output or as subtitle files."""
 
-import os
 from pathlib import Path
 
 import click
 
-from asr.errors import AsrError, AudioError
+from asr.errors import AudioError
 from asr.subtitles import FORMATS
 
 
@@ -13,59 +12,84 @@ from asr.subtitles import FORMATS
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="txt", show_default=True, help="What to write.")
 @click.option("--output-dir", type=click.Path(file_okay=False), help="Folder for the written files. [default: beside each recording]")
+@click.option("--again", is_flag=True, help="Also where the written file is there already and newer than the recording.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Recordings done at once, each by a process.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the acoustic model.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
 @click.pass_context
-def transcribe(ctx, files, form, output_dir, decoder, bundle, threads, precision):
-    """Write down what recordings say: wav, flac, mp3, ogg, opus; with ffmpeg installed also m4a, mp4 and others; of any length.
+def transcribe(ctx, files, form, output_dir, again, jobs, decoder, bundle, threads, precision):
+    """Write down what recordings say: wav, flac, mp3, ogg, opus; with ffmpeg installed also m4a, mp4, mkv and others; of any length.
 
     Text goes to standard output, a line until each long pause, behind the file's name when there are several. Other formats,
-    and text with --output-dir, go to files named like the recordings. A bad file does not stop the others.
+    and text with --output-dir, go to files named like the recordings; what is written already is left as it is, so the same command
+    goes on after a stop. A folder stands for all recordings in it and below. A bad file does not stop the others.
 
     \b
     asr transcribe talk.mp3
     asr transcribe --format srt *.wav
+    asr transcribe --format srt --jobs 4 Videos/
     asr transcribe --format json --output-dir texts talk.mp3 lecture.flac
     """
-    from asr.client.recognizer import Recognizer
+    from asr.client.batch import Settings, make_jobs
     from asr.commands.progress import Progress
-    targets = _targets([Path(file) for file in files], form, output_dir)
-    recognizer = Recognizer(bundle, decoder, precision, threads)
-    progress, bad = Progress(), 0
-    for path, target in targets:
-        prefix = f"{path}: " if len(targets) > 1 else ""
-        try:
-            if target is None:
-                _to_screen(recognizer, path, progress, prefix)
-            else:
-                _to_file(recognizer, path, target, progress)
-        except AudioError as error:
-            progress.clear()
-            click.echo(f"asr: {error}", err=True)
-            bad += 1
-    if bad and len(targets) > 1:
-        click.echo(f"asr: {bad} of {len(targets)} files could not be read, or not to their end", err=True)
+    work = make_jobs([Path(file) for file in files], form, Path(output_dir) if output_dir else None)
+    left = [job for job in work if again or not job.is_done]
+    progress, settings = Progress(), Settings(bundle, decoder, precision, threads)
+    run = _in_processes if jobs > 1 and len(left) > 1 else _one_by_one
+    bad = run(left, settings, progress, jobs, several=len(work) > 1) if left else 0
+    if left != work:
+        click.echo(f"asr: {len(work) - len(left)} of {len(work)} files were written already; --again writes them anew", err=True)
+    if bad and len(left) > 1:
+        click.echo(f"asr: {bad} of {len(left)} files could not be read, or not to their end", err=True)
     ctx.exit(1 if bad else 0)
 
 
-def _targets(files: list[Path], form: str, output_dir: str | None) -> list[tuple[Path, Path | None]]:
-    """Each recording with the file to write, or None for standard output. Raises AsrError when two would write the same."""
-    if form == "txt" and output_dir is None:
-        return [(path, None) for path in files]
-    targets: dict[Path, Path] = {}
-    for path in files:
-        target = (Path(output_dir) if output_dir else path.parent) / f"{path.stem}.{form}"
-        if target in targets:
-            raise AsrError(f"{targets[target]} and {path} would both be written to {target}; do them apart, with --output-dir")
-        targets[target] = path
-    if output_dir:
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-    return [(path, target) for target, path in targets.items()]
+def _one_by_one(work, settings, progress, _jobs, several: bool) -> int:
+    """In this process, text as it is recognised -> how many files were bad."""
+    from dataclasses import asdict
+
+    from asr.client.batch import do
+    from asr.client.recognizer import Recognizer
+    recognizer, bad = Recognizer(**asdict(settings)), 0
+    for number, job in enumerate(work, 1):
+        name = f"{number}/{len(work)} {job.recording}" if len(work) > 1 else str(job.recording)
+
+        def follow(audio, name=name):
+            return progress.over(audio, audio.rate_hz, audio.duration_s, name)
+
+        try:
+            if job.target is None:
+                _to_screen(recognizer, job.recording, progress, follow, f"{job.recording}: " if several else "")
+            else:
+                do(recognizer, job, follow)
+        except AudioError as error:
+            bad += _complain(str(error), progress)
+    return bad
 
 
-def _to_screen(recognizer, path: Path, progress, prefix: str):
+def _in_processes(work, settings, progress, jobs: int, several: bool) -> int:
+    """Several at once, text when a recording is done -> how many files were bad."""
+    from asr.client.batch import in_processes
+    bad = 0
+    bar = progress.of_files([job.recording for job in work])
+    for job, text, problem in in_processes(work, settings, min(jobs, len(work)), lambda job: bar(job.recording)):
+        progress.clear()
+        if text:
+            click.echo("".join(f"{job.recording}: {line}\n" if several else f"{line}\n" for line in text.splitlines()), nl=False)
+        if problem:
+            bad += _complain(problem, progress)
+    return bad
+
+
+def _complain(problem: str, progress) -> int:
+    progress.clear()
+    click.echo(f"asr: {problem}", err=True)
+    return 1
+
+
+def _to_screen(recognizer, path: Path, progress, follow, prefix: str):
     """Print a line for each stretch between long pauses as soon as it is recognised."""
     from asr.audio import open_audio
     from asr.subtitles import PARAGRAPH_PAUSE_S
@@ -79,32 +103,10 @@ def _to_screen(recognizer, path: Path, progress, prefix: str):
 
     with open_audio(path) as audio:
         try:
-            for final in recognizer.recognise(progress.over(audio, audio.rate_hz, audio.duration_s, str(path)), audio.rate_hz):
+            for final in recognizer.recognise(follow(audio), audio.rate_hz):
                 for word in final.words:
                     if words and word.start_s - words[-1].end_s >= PARAGRAPH_PAUSE_S:
                         print_line()
                     words.append(word)
         finally:                     # also when the user stops it or the file is damaged: what is recognised is shown
             print_line()
-
-
-def _to_file(recognizer, path: Path, target: Path, progress):
-    """Write `target` in one go at the end, so that it is never half a file; also when the recording is damaged part way."""
-    from asr.audio import open_audio
-    words, damage = [], None
-    with open_audio(path) as audio:
-        try:
-            for final in recognizer.recognise(progress.over(audio, audio.rate_hz, audio.duration_s, str(path)), audio.rate_hz):
-                words += final.words
-        except AudioError as error:
-            if not words:
-                raise
-            damage = error
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(FORMATS[target.suffix[1:]](words), encoding="utf-8", newline="\n")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    if damage:
-        raise damage
