@@ -13,11 +13,13 @@ import click
 import pytest
 
 import asr
+from asr.benchmark.rows import METRICS
 from asr.cli import COMMANDS, commands
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "recordings").glob("*.md"), *(ROOT / "asr").rglob("*.md")])
+DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "recordings").glob("*.md"), *(ROOT / "tests").glob("*.md"),
+                     *(ROOT / "asr").rglob("*.md")])
 PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SHIPPED = ROOT / "asr" / "models" / "english" / "bundle.json"
@@ -122,6 +124,17 @@ def test_links_lead_to_files(document):
     links = re.findall(r"\]\(([^)#\s]+)", document.read_text(encoding="utf-8"))
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert missing == []
+
+
+def test_acceptance_table_names_tests_and_figures_that_exist():
+    """Each need of the table is shown by tests and metrics that there are, or has a state that says what is missing."""
+    rows = [line.split("|")[1:-1] for line in (ROOT / "tests/ACCEPTANCE.md").read_text("utf-8").splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    for need, state, shown in rows:
+        for file, name in re.findall(r"(test_\w+\.py)::(test_\w+)", shown):
+            assert f"def {name}(" in (ROOT / "tests" / file).read_text("utf-8"), need
+        assert set(re.findall(r"`(\w+)`", shown)) <= set(METRICS), need
+        assert state.strip(), need
 
 
 def test_readme_tree_is_the_tree():
