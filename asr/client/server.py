@@ -116,9 +116,7 @@ class CaptionServer:
 
     async def _end_when_said(self):
         """Stop the server once the feed has ended and its viewers have left, or had time to."""
-        with self._feed.viewer() as viewer:
-            while await viewer.next():
-                pass
+        await self._feed.ended.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):
                 while self._feed.viewers:

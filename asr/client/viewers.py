@@ -34,7 +34,7 @@ class Feed:
     def __init__(self, kept: int = KEPT_FINALS):
         self.session = secrets.token_hex(4)                  # numbers of another session mean nothing in this one
         self.started = datetime.now(UTC)
-        self.ended = False
+        self.ended = asyncio.Event()
         self.viewers: set[Viewer] = set()
         self._finals: deque[Final] = deque(maxlen=kept)
         self._count = 0              # finals so far: the number of the newest
@@ -62,7 +62,7 @@ class Feed:
     def end(self):
         """After the last caption."""
         self._tell("ended")
-        self.ended = True
+        self.ended.set()
 
     @property
     def words(self) -> list[Word]:
@@ -123,7 +123,7 @@ class Viewer:
             self._number, finals = self._feed.finals_after(self._number)
             self._told, newest = self._feed.newest_after(self._told)
             messages = greeting + finals + newest
-            if messages or self._feed.ended:
+            if messages or self._feed.ended.is_set():
                 return messages
             await self.changed.wait()
 
