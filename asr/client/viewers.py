@@ -24,7 +24,7 @@ from itertools import islice
 from asr.client.captions import Final, Partial
 from asr.decoding.hypothesis import Word
 
-KEPT_FINALS = 5000                   # seven hours of speech at 5 s each, some 15 MB; the session's file has all
+KEPT_FINALS = 5000                   # seven hours of speech at 5 s each, 12 MB; the session's file has all
 BATCH = 200                          # finals in one message
 
 

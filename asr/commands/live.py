@@ -57,8 +57,8 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, web,
             return
         if (host or port is not None) and not web:
             raise click.UsageError("--host and --port are about the page of --web")
-        page = _page(host, port) if web else None
-        _caption(device, recording, fallback, Kept(keep, record, sessions), page, int(chunk_ms), decoder, bundle, precision, errors)
+        with contextlib.closing(_page(host, port)) if web else contextlib.nullcontext() as page:
+            _caption(device, recording, fallback, Kept(keep, record, sessions), page, int(chunk_ms), decoder, bundle, precision, errors)
 
 
 @dataclass(frozen=True)
