@@ -15,6 +15,7 @@ const STATES = {
 };
 const KEYS = { "+": "larger", "=": "larger", "-": "smaller", n: "newest", t: "times", u: "unsure", d: "theme", p: "position", k: "copy",
                s: "save", c: "controls", "?": "help" };
+const SCROLLING = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home"];      // they move what has the focus
 
 const settings = new Settings();
 const lines = new Lines(settings);
@@ -83,6 +84,7 @@ async function copy(text, done) {
     document.execCommand("copy");
     area.remove();
   }
+  document.querySelector("dialog[open]")?.close();
   notice(done);
   setTimeout(captioned, NOTICE_MS + 1);
 }
@@ -111,6 +113,7 @@ document.addEventListener("click", (event) => actions[event.target.closest("[dat
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
   if (event.key === "End") return void actions.newest();
+  if (SCROLLING.includes(event.key) && document.activeElement === document.body) byId("captions").focus({ preventScroll: true });
   const action = actions[KEYS[event.key.toLowerCase()]];
   if (!action || !settings.keys) return;
   event.preventDefault();
