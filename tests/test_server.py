@@ -215,7 +215,7 @@ def test_downloads_are_the_subtitles(server):
 
 def test_a_viewer_that_stops_reading(server, monkeypatch):
     """It holds up neither who speaks nor who reads, is sent away, and coming back gets what it lacks."""
-    monkeypatch.setattr(module, "SLOW_S", 0.5)
+    monkeypatch.setattr(module, "SLOW_S", 2.0)
     stalled = socket.socket()
     stalled.settimeout(WAIT_S)
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -28,7 +28,7 @@ HOST, PORT = "127.0.0.1", 8765       # of the caption page
 @click.option("--record", is_flag=True, help="Keep the sound beside them, as FLAC.")
 @click.option("--sessions", type=click.Path(file_okay=False), help="Folder of session files. [default: the user's]")
 @click.option("--web", is_flag=True, help="Show captions on a page for browsers, too.")
-@click.option("--host", help="Address the page is served at; from other machines' it asks for a token. [default: 127.0.0.1]")
+@click.option("--host", help="Address it is served at; where other machines reach it, a token is needed. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Its port; 0 is any that is free. [default: 8765]")
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
