@@ -16,6 +16,8 @@ import click
 from asr.config import LATENCIES
 from asr.errors import DeviceError
 
+HOST, PORT = "127.0.0.1", 8765       # of the caption page
+
 
 @click.command(short_help="Show captions of what the microphone hears.")
 @click.option("--device", help="Number of an input device, its name, or a part of that. [default: the system's]")
@@ -25,12 +27,15 @@ from asr.errors import DeviceError
 @click.option("--keep/--no-keep", default=None, help="Write the captions to a session file as they come. [default: those of a microphone]")
 @click.option("--record", is_flag=True, help="Keep the sound beside them, as FLAC.")
 @click.option("--sessions", type=click.Path(file_okay=False), help="Folder of session files. [default: the user's]")
+@click.option("--web", is_flag=True, help="Show captions on a page for browsers, too.")
+@click.option("--host", help="Address it is served at; where other machines reach it, a token is needed. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Its port; 0 is any that is free. [default: 8765]")
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
-def live(device, list_devices, recording, fallback, keep, record, sessions, chunk_ms, decoder, bundle, precision):
+def live(device, list_devices, recording, fallback, keep, record, sessions, web, host, port, chunk_ms, decoder, bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
     On a terminal the line being spoken changes until its words are final; in a pipe there is a line for each final. Finals of a
@@ -41,6 +46,7 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, chun
     asr live --list-devices
     asr live --device "USB Audio" --chunk-ms 640
     asr live --record
+    asr live --web
     asr live --input talk.flac | tee talk.txt
     """
     with quiet_libraries() as errors:
@@ -49,7 +55,10 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, chun
             for found in input_devices():
                 click.echo(str(found))
             return
-        _caption(device, recording, fallback, Kept(keep, record, sessions), int(chunk_ms), decoder, bundle, precision, errors)
+        if (host or port is not None) and not web:
+            raise click.UsageError("--host and --port are about the page of --web")
+        with contextlib.closing(_page(host, port)) if web else contextlib.nullcontext() as page:
+            _caption(device, recording, fallback, Kept(keep, record, sessions), page, int(chunk_ms), decoder, bundle, precision, errors)
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,13 @@ class Kept:
     folder: str | None
 
 
-def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, errors):
+def _page(host, port):
+    """The page's server, which has its port from now on: what is wrong with that is told before anything is loaded."""
+    from asr.client.server import CaptionServer
+    return CaptionServer(host or HOST, PORT if port is None else port)
+
+
+def _caption(device, recording, fallback, kept, page, chunk_ms, decoder, bundle, precision, errors):
     """Open the source, which records from then on, while the models load; then caption it."""
     from asr.client.display import Display
     display = Display(err=errors)
@@ -94,7 +109,7 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
     from asr.client import worker
     recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
     try:
-        outputs = _outputs(kept, source, display, models.acoustic.bundle.name, chunk_ms)
+        outputs = _outputs(kept, source, (display, page) if page else (display,), models.acoustic.bundle.name, chunk_ms)
     except BaseException:
         source.close()
         raise
@@ -103,6 +118,9 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
     try:
         source.queue.wait()
         display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
+        if page:
+            page.start()
+            display.remark(f"captions at {page.address}{'' if page.is_private else ' (not encrypted: for networks that you trust)'}")
         worker.run(source, recognizer, outputs, stop)
     finally:
         source.close()
@@ -111,20 +129,21 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
             signal.signal(number, handler)
 
 
-def _outputs(kept, source, display, bundle_name, chunk_ms):
-    """The screen, and what is kept. Raises AsrError where the sound was asked for and cannot be kept."""
+def _outputs(kept, source, screens, bundle_name, chunk_ms):
+    """The screens, and what is kept. Raises AsrError where the sound was asked for and cannot be kept."""
     from asr.client.playback import Playback
     from asr.client.worker import Outputs
+    shown = Outputs(screens)
     if not kept.sound and (kept.captions is False or (kept.captions is None and isinstance(source, Playback))):
-        return Outputs((display,))
+        return shown
     from asr.client.session import SessionFile, sessions_folder
     folder = Path(kept.folder) if kept.folder else sessions_folder()
-    session = SessionFile(folder, source.name, bundle_name, display.remark, chunk_ms)
+    session = SessionFile(folder, source.name, bundle_name, shown.remark, chunk_ms)
     if not kept.sound:
-        return Outputs((display,), session)
+        return Outputs(screens, session)
     from asr.client.recording import Recording
     session.begin()
-    return Outputs((display,), session, Recording(session, source.rate_hz, display.remark))
+    return Outputs(screens, session, Recording(session, source.rate_hz, shown.remark))
 
 
 def since_start_s() -> float:
