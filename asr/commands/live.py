@@ -25,16 +25,19 @@ from asr.errors import DeviceError
 @click.option("--keep/--no-keep", default=None, help="Write the captions to a session file as they come. [default: those of a microphone]")
 @click.option("--record", is_flag=True, help="Keep the sound beside them, as FLAC.")
 @click.option("--sessions", type=click.Path(file_okay=False), help="Folder of session files. [default: the user's]")
+@click.option("--plain", is_flag=True, help="A line for each utterance, as in a pipe, not the view over the whole terminal.")
+@click.option("--doubts/--no-doubts", default=True, help="In that view, mark the words that are rather wrong. [default: marked]")
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
-def live(device, list_devices, recording, fallback, keep, record, sessions, chunk_ms, decoder, bundle, precision):
+def live(device, list_devices, recording, fallback, keep, record, sessions, plain, doubts, chunk_ms, decoder, bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
-    On a terminal the line being spoken changes until its words are final; in a pipe there is a line for each final. Finals of a
-    microphone are also kept, each before it is shown: asr sessions lists, shows and exports them.
+    On a terminal, words that may still change are underlined until they are settled, and keys scroll back, pause, mark, save and quit:
+    ? lists them. In a pipe there is a line for each final. Finals of a microphone are also kept, each before it is shown: asr
+    sessions lists, shows and exports them.
 
     \b
     asr live
@@ -49,7 +52,10 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, chun
             for found in input_devices():
                 click.echo(str(found))
             return
-        _caption(device, recording, fallback, Kept(keep, record, sessions), int(chunk_ms), decoder, bundle, precision, errors)
+        from asr.client.requests import Requests
+        requests = Requests()
+        _caption(device, recording, fallback, Kept(keep, record, sessions), int(chunk_ms), decoder, bundle, precision,
+                 _display(plain, doubts, requests, errors), requests)
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,18 @@ class Kept:
     folder: str | None
 
 
-def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, errors):
-    """Open the source, which records from then on, while the models load; then caption it."""
+def _display(plain, doubts, requests, errors):
+    """The view over the whole terminal where there is one, else lines."""
+    from asr.client.full_screen import usable
+    if usable() and not plain:
+        from asr.client.terminal import Terminal
+        return Terminal(requests, errors, doubts)
     from asr.client.display import Display
-    display = Display(err=errors)
+    return Display(err=errors)
+
+
+def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, display, requests):
+    """Open the source, which records from then on, while the models load; then caption it."""
 
     def open_source():
         from asr.client.playback import Playback
@@ -103,8 +117,9 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
     try:
         source.queue.wait()
         display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
-        worker.run(source, recognizer, outputs, stop)
+        worker.run(source, recognizer, outputs, stop, requests)
     finally:
+        display.close()              # whatever the others do, the terminal is given back
         source.close()
         outputs.close()
         for number, handler in previous.items():
