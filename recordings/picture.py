@@ -38,7 +38,7 @@ def run_in_terminal(seconds: float) -> str:
     if child == 0:
         os.environ["COLUMNS"] = str(COLUMNS)
         os.chdir(HERE.parent)
-        os.execv(sys.executable, [sys.executable, "-m", "asr", "live", "--input", "recordings/sample.flac"])
+        os.execv(sys.executable, [sys.executable, "-m", "asr", "live", "--plain", "--input", "recordings/sample.flac"])
     written, end_s = b"", time.monotonic() + seconds
     while (left_s := end_s - time.monotonic()) > 0 and select.select([terminal], [], [], left_s)[0]:
         try:

@@ -47,9 +47,9 @@ class FullScreen:
                 termios.tcsetattr(self.keyboard, termios.TCSANOW, modes)
 
     def size(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Rows and columns; 24 and 80 where the terminal does not say."""
         size = os.get_terminal_size(self._out)
-        return max(2, size.lines), max(10, size.columns)
+        return max(2, size.lines or 24), max(10, size.columns or 80)
 
     def read(self) -> bytes:
         """What was typed; at least a byte. Raises OSError when the terminal has gone."""

@@ -18,7 +18,7 @@ class History:
         self._ends: list[int] = []                           # of each entry in `_lines`
         self._columns, self._doubts = Columns(80), True
         self._bottom: int | None = None                      # the line below the last in view; None: the newest is in view
-        self._cleared = 0                                    # entries before this one are seen only by scrolling
+        self._cleared = 0                                    # entries before this one are not in view until the user scrolls back
 
     def __len__(self):
         """Lines."""
@@ -58,10 +58,12 @@ class History:
 
     def scroll(self, lines: int, rows: int):
         """Down by so many lines, or up where negative; `rows` are in view."""
+        if lines < 0:
+            self._cleared = 0
         bottom = max((len(self._lines) if self._bottom is None else self._bottom) + lines, rows - 1)
         self._bottom = bottom if bottom < len(self._lines) else None
 
     def clear(self):
-        """An empty view; what was in it is still there for who scrolls back."""
+        """An empty view; what was in it is back when the user scrolls back."""
         self._cleared, self._bottom = len(self.entries), None
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 
 from asr.client.captions import Final, Partial
 from asr.client.status import Status
@@ -18,7 +19,7 @@ TIME_COLUMNS = 10
 INDENT = 2                           # of an utterance's further lines
 DOUBTED_BELOW = 0.6                  # a word's confidence
 METER_CELLS, METER_CELL_DB = 12, 5   # -60 to 0 dB
-SOURCE_COLUMNS = 24
+SOURCE_SHARE = 5                     # a fifth of the columns, at most, for the device's name
 
 
 class Style(StrEnum):
@@ -81,11 +82,11 @@ def bar_line(status: Status, columns: int) -> Line:
     lost = [f"lost {status.lost_s:.1f} s"] * (status.lost_s > 0) + [f"{status.overflows} overflows"] * (status.overflows > 0)
     told = "PAUSED" if status.paused else "NO SIGNAL" if status.no_signal else ""
     db = f"{_cells_of(status.level_dbfs) * METER_CELL_DB - METER_CELLS * METER_CELL_DB:3d} dB"
-    kept = status.file.name if status.file else "kept from the first words on" if status.kept else "not kept"
+    kept = "not kept" if not status.kept else status.file.name if status.file and columns >= WIDE_COLUMNS else "kept"
     pieces = [                                               # (what goes first when there is no room, text)
-        (0, told), (0, ", ".join(lost)), (3, "REC" * status.recorded), (1, meter(status.level_dbfs)), (6, db),
-        (4, shortened(status.source, SOURCE_COLUMNS)), (2, "" if status.delay_s is None else f"delay {status.delay_s:.1f} s"),
-        (7, kept), (5, "? keys"),
+        (0, told), (0, ", ".join(lost)), (3, "REC" * status.recorded), (1, meter(status.level_dbfs)), (7, db),
+        (4, shortened(status.source, columns // SOURCE_SHARE)), (2, "" if status.delay_s is None else f"delay {status.delay_s:.1f} s"),
+        (6, kept), (5, "? keys"),
     ]
     pieces = [(rank, clean(text)) for rank, text in pieces if text]
     while len(pieces) > 1 and sum(cells(text) + 2 for _, text in pieces) > columns:
@@ -127,8 +128,7 @@ def _wrapped(words: Sequence[Segment], width: int) -> list[Line]:
                 lines.append(tuple(line))
                 line, used = [(" " * INDENT, Style.PLAIN)], INDENT
             elif line:
-                both_open = style == line[-1][1] == Style.OPEN
-                line.append((" ", Style.OPEN if both_open else Style.PLAIN))
+                line.append((" ", style if style == line[-1][1] else Style.PLAIN))
                 used += 1
             line.append((part, style))
             used += cells(part)
@@ -148,7 +148,8 @@ def _cut(word: str, width: int) -> list[str]:
 
 def rendered(line: Line) -> str:
     """With the codes of its styles."""
-    return "".join(f"\x1b[{style}m{text}\x1b[0m" if style else text for text, style in line)
+    texts = [(style, "".join(text for text, _ in run)) for style, run in groupby(line, key=lambda segment: segment[1])]
+    return "".join(f"\x1b[{style}m{text}\x1b[0m" if style else text for style, text in texts)
 
 
 def shortened(text: str, columns: int) -> str:

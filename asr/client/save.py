@@ -20,7 +20,7 @@ class Saved:
         """All that was said so far. Raises OSError where no folder can be written; a file that was there before is left alone."""
         if self._path is None:
             try:
-                self._path = self._new_file(Path.cwd())
+                self._path = self._new_file(Path())
             except OSError:
                 sessions_folder().mkdir(parents=True, exist_ok=True)
                 self._path = self._new_file(sessions_folder())

@@ -33,7 +33,7 @@ DRAW_EVERY_S = 0.1
 EMPTY, CLEAR_REST = "\x1b[2J", "\x1b[K"
 CTRL_L, CTRL_S = "\x0c", "\x13"
 HELP = (
-    "p, space        pause, and go on: what is said meanwhile is neither shown nor kept",
+    "p, space        pause: nothing is shown or kept until pressed again",
     "m               mark this moment in the session",
     "s               save the text so far as a file",
     "c               clear the view, not the session",

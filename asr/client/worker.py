@@ -83,6 +83,7 @@ class Outputs:
     screens: tuple[Screen, ...]
     session: SessionFile | None = None
     recording: Recording | None = None
+    steady: bool = False             # show no word before it is committed
 
     def show(self, captions: list[Partial | Final]):
         """In their order."""
@@ -217,6 +218,8 @@ class _Listening:
         self._show(self._recognizer.skip(num_samples, new_rate_hz))
 
     def _show(self, captions: list[Partial | Final]):
+        if self._outputs.steady:
+            captions = [caption.settled if isinstance(caption, Partial) else caption for caption in captions]
         self._gauge.show(captions, self._source.queue.waiting_s)
         self._outputs.show(captions)
 

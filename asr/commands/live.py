@@ -27,12 +27,13 @@ from asr.errors import DeviceError
 @click.option("--sessions", type=click.Path(file_okay=False), help="Folder of session files. [default: the user's]")
 @click.option("--plain", is_flag=True, help="A line for each utterance, as in a pipe, not the view over the whole terminal.")
 @click.option("--doubts/--no-doubts", default=True, help="In that view, mark the words that are rather wrong. [default: marked]")
+@click.option("--steady", is_flag=True, help="Show a word only once it is settled: a second later, not changed before its final.")
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
-def live(device, list_devices, recording, fallback, keep, record, sessions, plain, doubts, chunk_ms, decoder, bundle, precision):
+def live(device, list_devices, recording, fallback, keep, record, sessions, plain, doubts, steady, chunk_ms, decoder, bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
     On a terminal, words that may still change are underlined until they are settled, and keys scroll back, pause, mark, save and quit:
@@ -55,7 +56,7 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, plai
         from asr.client.requests import Requests
         requests = Requests()
         _caption(device, recording, fallback, Kept(keep, record, sessions), int(chunk_ms), decoder, bundle, precision,
-                 _display(plain, doubts, requests, errors), requests)
+                 _display(plain, doubts, requests, errors), steady, requests)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _display(plain, doubts, requests, errors):
     return Display(err=errors)
 
 
-def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, display, requests):
+def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, display, steady, requests):
     """Open the source, which records from then on, while the models load; then caption it."""
 
     def open_source():
@@ -108,7 +109,7 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
     from asr.client import worker
     recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
     try:
-        outputs = _outputs(kept, source, display, models.acoustic.bundle.name, chunk_ms)
+        outputs = _outputs(kept, source, display, steady, models.acoustic.bundle.name, chunk_ms)
     except BaseException:
         source.close()
         raise
@@ -126,20 +127,20 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
             signal.signal(number, handler)
 
 
-def _outputs(kept, source, display, bundle_name, chunk_ms):
+def _outputs(kept, source, display, steady, bundle_name, chunk_ms):
     """The screen, and what is kept. Raises AsrError where the sound was asked for and cannot be kept."""
     from asr.client.playback import Playback
     from asr.client.worker import Outputs
     if not kept.sound and (kept.captions is False or (kept.captions is None and isinstance(source, Playback))):
-        return Outputs((display,))
+        return Outputs((display,), steady=steady)
     from asr.client.session import SessionFile, sessions_folder
     folder = Path(kept.folder) if kept.folder else sessions_folder()
     session = SessionFile(folder, source.name, bundle_name, display.remark, chunk_ms)
     if not kept.sound:
-        return Outputs((display,), session)
+        return Outputs((display,), session, steady=steady)
     from asr.client.recording import Recording
     session.begin()
-    return Outputs((display,), session, Recording(session, source.rate_hz, display.remark))
+    return Outputs((display,), session, Recording(session, source.rate_hz, display.remark), steady)
 
 
 def since_start_s() -> float:
