@@ -136,7 +136,7 @@ class Terminal:
         """What Ctrl-Z does to a program; it goes on here after the shell's `fg`."""
         self._suspend = False
         self._screen.leave()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)     # to this thread: it must not run on while another stops the rest
         self._screen.enter()
         self._drawn = []
 
