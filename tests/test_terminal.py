@@ -11,12 +11,19 @@ import tempfile
 import termios
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
 
+from asr.client.captions import Final
+from asr.client.full_screen import usable
+from asr.client.requests import Requests
 from asr.client.session import find_session, read_session
+from asr.client.status import Status
+from asr.client.terminal import Terminal
 from asr.config import RATE_HZ
+from asr.decoding.hypothesis import Word
 from tests.test_live import PROGRAM, ROOT, SPOKEN
 from tests.tones import recording
 
@@ -151,3 +158,52 @@ def test_a_signal_gives_the_terminal_back(spoken, number):
     assert b"one two\r\nthree four\r\n" in written[written.rindex(b"\x1b[?1049l"):]
     os.close(ours)
     os.close(theirs)
+
+
+class SlowScreen:
+    """In place of a terminal: one that takes its time, and on which nobody presses a key."""
+
+    def __init__(self):
+        self.keyboard, self._typing = os.pipe()
+        self.written = ""
+
+    def enter(self):
+        """Nothing."""
+
+    def leave(self):
+        """No more keys."""
+        os.close(self._typing)
+        os.close(self.keyboard)
+
+    def size(self):
+        """A usual one."""
+        return 24, 80
+
+    def write(self, text):
+        """As over a bad line."""
+        time.sleep(0.3)
+        self.written += text
+
+
+def test_a_slow_terminal_holds_nothing_up(monkeypatch, capsys):
+    """Captions and statuses are taken at once, however long drawing them takes; in the end all of them have been seen."""
+    monkeypatch.setattr("asr.client.terminal.FullScreen", SlowScreen)
+    terminal = Terminal(Requests())
+    terminal.status(Status("m"))
+    started_s = time.monotonic()
+    for n in range(100):
+        terminal.show(Final((Word(f"word{n}", n, n + 1, 1.0),), n, n + 1, "pause"))
+        terminal.status(Status("m"))
+    assert time.monotonic() - started_s < 0.25               # less than one drawing takes
+    terminal.close()
+    assert capsys.readouterr().out.split() == [f"word{n}" for n in range(100)]
+
+
+@pytest.mark.parametrize(("term", "output", "whole"),
+                         [("xterm", True, True), ("dumb", True, False), ("", True, False), ("xterm", False, False)])
+def test_where_there_is_no_terminal_there_are_lines(monkeypatch, term, output, whole):
+    """The view needs a terminal for what it shows and for its keys, and one that can move its cursor."""
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: output))
+    assert usable() == whole

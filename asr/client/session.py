@@ -55,7 +55,7 @@ class Session:
 
 @dataclass
 class SessionFile:
-    """Writes a session. Nothing is made before the first final, so a session without words leaves no file.
+    """Writes a session. Nothing is made before the first final or mark, so a session without words leaves no file.
 
     What cannot be written now (a full disk) is kept and written with the next final; `tell` gets one line when that begins and one
     when all is written again.

@@ -19,7 +19,7 @@ from asr.errors import AsrError
 
 WAIT_S = 0.1                         # how soon the end of a source, a stop and a dead device are noticed
 BEHIND_S = 1.0                       # audio still waiting after a step, from which on the user is told
-REMARK_EVERY_S = 2.0
+REMARK_EVERY_S = 10.0                # more often, they would crowd out the captions
 REOPEN_EVERY_S = 1.0
 
 
@@ -241,7 +241,7 @@ class _Listening:
 
 
 class Remarks:
-    """Tells the user, at most every 2 s, of audio that was lost and of a machine that is too slow; and once of a muted microphone."""
+    """Tells the user, at most every 10 s, of audio that was lost and of a machine that is too slow; and once of a muted microphone."""
 
     def __init__(self, outputs: Outputs):
         self._outputs = outputs

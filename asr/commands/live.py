@@ -53,10 +53,8 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, plai
             for found in input_devices():
                 click.echo(str(found))
             return
-        from asr.client.requests import Requests
-        requests = Requests()
-        _caption(device, recording, fallback, Kept(keep, record, sessions), int(chunk_ms), decoder, bundle, precision,
-                 _display(plain, doubts, requests, errors), steady, requests)
+        _caption(device, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), int(chunk_ms), decoder, bundle,
+                 precision, errors)
 
 
 @dataclass(frozen=True)
@@ -68,18 +66,20 @@ class Kept:
     folder: str | None
 
 
-def _display(plain, doubts, requests, errors):
-    """The view over the whole terminal where there is one, else lines."""
-    from asr.client.full_screen import usable
-    if usable() and not plain:
-        from asr.client.terminal import Terminal
-        return Terminal(requests, errors, doubts)
-    from asr.client.display import Display
-    return Display(err=errors)
+@dataclass(frozen=True)
+class View:
+    """How captions are shown: by lines even on a terminal, with doubted words marked, with settled words alone."""
+
+    plain: bool
+    doubts: bool
+    steady: bool
 
 
-def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, precision, display, steady, requests):
+def _caption(device, recording, fallback, kept, view, chunk_ms, decoder, bundle, precision, errors):
     """Open the source, which records from then on, while the models load; then caption it."""
+    from asr.client.requests import Requests
+    requests = Requests()
+    display = _display(view, requests, errors)
 
     def open_source():
         from asr.client.playback import Playback
@@ -109,7 +109,7 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
     from asr.client import worker
     recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
     try:
-        outputs = _outputs(kept, source, display, steady, models.acoustic.bundle.name, chunk_ms)
+        outputs = _outputs(kept, source, display, view.steady, models.acoustic.bundle.name, chunk_ms)
     except BaseException:
         source.close()
         raise
@@ -125,6 +125,16 @@ def _caption(device, recording, fallback, kept, chunk_ms, decoder, bundle, preci
         outputs.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _display(view, requests, errors):
+    """The view over the whole terminal where there is one, else lines."""
+    from asr.client.full_screen import usable
+    if usable() and not view.plain:
+        from asr.client.terminal import Terminal
+        return Terminal(requests, errors, view.doubts)
+    from asr.client.display import Display
+    return Display(err=errors)
 
 
 def _outputs(kept, source, display, steady, bundle_name, chunk_ms):
