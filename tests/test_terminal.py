@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import termios
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,6 +198,31 @@ def test_a_slow_terminal_holds_nothing_up(monkeypatch, capsys):
     assert time.monotonic() - started_s < 0.25               # less than one drawing takes
     terminal.close()
     assert capsys.readouterr().out.split() == [f"word{n}" for n in range(100)]
+
+
+class BrokenScreen(SlowScreen):
+    """One that is gone."""
+
+    def write(self, text):
+        """As to a closed window."""
+        raise OSError(5, "Input/output error")
+
+
+def test_a_terminal_that_fails_ends_the_session(monkeypatch, capsys):
+    """It is as if Ctrl-C were pressed, so that the last words are kept; then the error is told."""
+    monkeypatch.setattr("asr.client.terminal.FullScreen", BrokenScreen)
+    asked = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        terminal = Terminal(Requests())
+        terminal.status(Status("m"))
+        assert asked.wait(PATIENCE_S)
+        terminal.show(Final((Word("last", 0, 1, 1.0),), 0, 1, "end"))
+        with pytest.raises(OSError, match="Input/output error"):
+            terminal.close()
+        assert capsys.readouterr().out == "last\n"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("term", "output", "whole"),

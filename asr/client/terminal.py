@@ -106,6 +106,7 @@ class Terminal:
         self._thread.start()
 
     def _print_session(self):
+        self._take_in()
         plain = Display(err=self._err)
         for _, what in self._history.entries[self._printed:]:
             if isinstance(what, Final):
@@ -128,7 +129,6 @@ class Terminal:
                         self._press(key)
                 if self._suspend:
                     self._stop_for_a_while()
-            self._take_in()
         except Exception as error:
             self._failure = error
             os.kill(os.getpid(), signal.SIGINT)              # `close` raises it once the last words are kept

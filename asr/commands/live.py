@@ -115,16 +115,14 @@ def _caption(device, recording, fallback, kept, view, chunk_ms, decoder, bundle,
         raise
     stop = worker.Stop()
     previous = {number: signal.signal(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with contextlib.ExitStack() as ending:                   # the last first, each whatever the others do
+        for number, handler in previous.items():
+            ending.callback(signal.signal, number, handler)
+        for opened in (outputs, source, display):            # the terminal is given back before all else
+            ending.callback(opened.close)
         source.queue.wait()
         display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
         worker.run(source, recognizer, outputs, stop, requests)
-    finally:
-        display.close()              # whatever the others do, the terminal is given back
-        source.close()
-        outputs.close()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _display(view, requests, errors):
