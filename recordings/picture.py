@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
-COLUMNS = 80
-CLEAR = "\x1b[2K"                    # asr.client.display rewrites a line by this
+ROWS, COLUMNS = 14, 80
+ROW = re.compile(r"\x1b\[(\d+)H(.*?)(?:\x1b\[K)?(?=\x1b\[\d+H|\x1b\[2J|$)", re.DOTALL)         # as asr.client.terminal writes one
 
 
 def main(seconds: float) -> None:
@@ -24,7 +25,6 @@ def main(seconds: float) -> None:
     lines = screen(run_in_terminal(seconds))
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        console.print(Text("$ make captions", style="bold"))
         for line in lines:
             console.print(Text.from_ansi(line))
         picture = console.export_svg(title="asr live")
@@ -36,7 +36,8 @@ def run_in_terminal(seconds: float) -> str:
     """What `asr live` writes to its terminal in so many seconds."""
     child, terminal = pty.fork()
     if child == 0:
-        os.environ["COLUMNS"] = str(COLUMNS)
+        os.environ["TERM"] = "xterm"
+        termios.tcsetwinsize(0, (ROWS, COLUMNS))
         os.chdir(HERE.parent)
         os.execv(sys.executable, [sys.executable, "-m", "asr", "live", "--input", "recordings/sample.flac"])
     written, end_s = b"", time.monotonic() + seconds
@@ -51,8 +52,9 @@ def run_in_terminal(seconds: float) -> str:
 
 
 def screen(written: str) -> list[str]:
-    """The lines that stand in the end, each with what was written after it was last cleared."""
-    return [line.rpartition(CLEAR)[2].strip("\r") for line in written.split("\n")]
+    """The rows that stand in the end: of each the last that was written."""
+    rows = {int(row): text for row, text in ROW.findall(written)}
+    return [rows.get(row, "") for row in range(1, ROWS + 1)]
 
 
 if __name__ == "__main__":

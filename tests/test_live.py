@@ -27,8 +27,8 @@ def live():
     started = []
 
     def start(*arguments, stdout=subprocess.PIPE, before: str = "") -> subprocess.Popen:
-        started.append(subprocess.Popen([sys.executable, "-c", before + PROGRAM, "live", *map(str, arguments)], cwd=ROOT, stdout=stdout,
-                                        stderr=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen([sys.executable, "-c", before + PROGRAM, "live", *map(str, arguments)], cwd=ROOT,
+                                        stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
     yield start

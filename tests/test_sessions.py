@@ -225,6 +225,21 @@ def test_damaged_and_foreign_files(tmp_path):
         read_session(tmp_path / "absent.jsonl")
 
 
+def test_marks(asr, tmp_path):
+    """A mark is listed and shown at its time, and exports do without; a line of a kind that is still to come does no harm."""
+    session = SessionFile(tmp_path / "data" / "kept", "a microphone", "tones", print)
+    session.add(final("one two"))
+    session.add_mark(2.5)
+    session.add(final("three", 4.0))
+    session._write({"something": "new"})
+    session.close()
+    read = read_session(session.path)
+    assert (read.marks_s, read.damaged, len(read.finals)) == ((2.5,), 0, 2)
+    assert "(1 mark)" in done(asr("sessions"))[0]
+    assert [line[10:] for line in done(asr("sessions", "show"))[0].splitlines()] == ["one two", "* marked", "three"]
+    assert done(asr("sessions", "export"))[0].split() == ["one", "two", "three"]
+
+
 def test_an_utterance_without_words_is_not_kept(tmp_path):
     """A final that takes back what a partial showed leaves no line, and a session of such leaves no file."""
     session = SessionFile(tmp_path, "m", "b", print)

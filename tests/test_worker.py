@@ -7,9 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from asr.client.captions import Final
+from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
 from asr.client.display import Display
+from asr.client.requests import Request, Requests
 from asr.client.worker import Outputs, Stop, run
 from asr.decoding.hypothesis import Word
 from asr.errors import DeviceError
@@ -45,7 +46,8 @@ class Feeder:
 
     name, rate_hz, tail_s, overflows, problem, may_return = "feeder", RATE_HZ, 0.0, 0, None, False
 
-    def __init__(self, blocks: int, every_s: float, limit_s: float = 10.0):
+    def __init__(self, blocks: int, every_s: float, limit_s: float = 10.0, block: np.ndarray = BLOCK):
+        self._block = block
         self.queue, self.ended, self.took_s, self.closed = CaptureQueue(RATE_HZ, limit_s), False, [], False
         self._thread = threading.Thread(target=self._put, args=(blocks, every_s))
         self._thread.start()
@@ -53,7 +55,7 @@ class Feeder:
     def _put(self, blocks, every_s):
         for _ in range(blocks):
             started_s = time.thread_time()                   # this thread's own work: a busy machine does not count
-            self.queue.put(BLOCK)
+            self.queue.put(self._block)
             self.took_s.append(time.thread_time() - started_s)
             time.sleep(every_s)
         self.ended = True
@@ -173,3 +175,98 @@ def test_a_stop_while_a_device_is_away(display):
     feeder.reopen = lambda: stop.set() or False
     run(feeder, recorder, Outputs((display,)), stop)
     assert display.out.getvalue() == "end\n"
+
+
+class Panel:
+    """A screen that remembers what it is told."""
+
+    def __init__(self):
+        self.statuses, self.remarks, self.captions = [], [], []
+
+    def show(self, caption):
+        """Remember."""
+        self.captions.append(caption)
+
+    def remark(self, text):
+        """Remember."""
+        self.remarks.append(text)
+
+    def status(self, status):
+        """Remember."""
+        self.statuses.append(status)
+
+    def close(self):
+        """Nothing."""
+
+
+class Pauser(Panel):
+    """Asks for a pause at its third status, and to go on at the sixth that says so."""
+
+    def __init__(self, requests):
+        super().__init__()
+        self.requests = requests
+
+    def status(self, status):
+        """Ask."""
+        super().status(status)
+        if len(self.statuses) == 3 or (status.paused and sum(each.paused for each in self.statuses) == 6):
+            self.requests.put(Request.PAUSE)
+
+
+def test_a_pause_is_not_heard():
+    """What was said before is final at once; what comes until it goes on is not recognised, but its time counts."""
+    requests = Requests()
+    feeder, recorder, panel = Feeder(300, 0.002), Recorder(), Pauser(requests)
+    run(feeder, recorder, Outputs((panel,)), Stop(), requests)
+    [(skipped, _)] = recorder.skipped
+    assert skipped > 0
+    assert sum(map(len, recorder.fed)) + skipped == 300 * 160
+    assert [caption.text for caption in panel.captions] == ["end", "end"]
+    assert not panel.statuses[-1].paused
+
+
+def test_a_screen_is_told_how_the_listening_goes():
+    """The level of the sound, what was lost, and the source's name; full-scale samples are 0 dB."""
+    feeder, panel = Feeder(200, 0.001, limit_s=0.2), Panel()
+    feeder.overflows = 2
+    run(feeder, Recorder(0.15), Outputs((panel,)), Stop())
+    last = panel.statuses[-1]
+    assert (last.source, last.overflows, last.level_dbfs, last.no_signal) == ("feeder", 2, pytest.approx(0.0), False)
+    assert last.lost_s > 0
+
+
+def test_a_muted_microphone_is_told_once():
+    """Zeros alone are no signal: within two seconds of them there is one line that says so."""
+    feeder, panel = Feeder(400, 0.001, block=np.zeros((160, 2), np.float32)), Panel()
+    feeder.may_return = True                                 # as a device's, not a file's, which may well be silent
+    run(feeder, Recorder(), Outputs((panel,)), Stop())
+    assert panel.remarks == ["no signal from feeder: is it muted, or another one meant? asr live --list-devices"]
+    assert panel.statuses[-1].no_signal
+
+
+class Talker(Recorder):
+    """Has heard three words, two of them surely, whenever it is fed."""
+
+    def feed(self, samples):
+        """A partial."""
+        self.fed.append(samples)
+        return [Partial(tuple(Word(text, 0, 0.1, 1) for text in ("a", "b", "c")), 2)]
+
+
+@pytest.mark.parametrize(("steady", "shown"), [(False, "a b c"), (True, "a b")])
+def test_steady_captions(steady, shown):
+    """Who asks for it sees committed words alone; the delay of the newest word is told."""
+    panel = Panel()
+    run(Feeder(100, 0.001), Talker(), Outputs((panel,), steady=steady), Stop())
+    assert {caption.text for caption in panel.captions[:-1]} == {shown}
+    assert 0 <= panel.statuses[-1].delay_s < 1
+
+
+def test_a_mark_is_told():
+    """Asked for, it is a line on every screen, which says where there is no session to keep it."""
+    requests, panel = Requests(), Panel()
+    requests.put(Request.MARK)
+    run(Feeder(20, 0.001), Recorder(), Outputs((panel,)), Stop(), requests)
+    [remark] = panel.remarks
+    assert remark.startswith("marked at ")
+    assert "not kept" in remark

@@ -22,6 +22,11 @@ class Partial:
         """The words, with spaces."""
         return " ".join(word.text for word in self.words)
 
+    @property
+    def settled(self) -> "Partial":
+        """Its committed words alone."""
+        return Partial(self.words[:self.committed], self.committed)
+
 
 @dataclass(frozen=True)
 class Final:

@@ -3,10 +3,12 @@
     {"asr_session": 1, "started": ISO time, "source": ..., "bundle": ..., "chunk_ms": ...}
     {"audio": file name}                                     each part of what was recorded, see recording.py
     {"start_s": ..., "end_s": ..., "reason": ..., "words": [{"text", "start_s", "end_s", "confidence"}, ...]}       one a final
+    {"mark_s": ...}                                          a moment that the user marked, in order of being pressed
     {"ended": ISO time}
 
 Lines are only ever added, each in one write that is on the disk before the final is shown, so whatever ends the program takes no final
-with it. A file without the last line is of a session that was cut off, or that still runs. Reading skips a line that is cut.
+with it. A file without the last line is of a session that was cut off, or that still runs. Reading skips a line that is cut, and
+lines of a kind that it does not know.
 """
 
 import contextlib
@@ -36,6 +38,7 @@ class Session:
     bundle: str
     audio: tuple[Path, ...] = ()     # recorded parts, one after another
     finals: tuple[Final, ...] = ()
+    marks_s: tuple[float, ...] = ()
     ended: datetime | None = None
     damaged: int = 0
 
@@ -52,7 +55,7 @@ class Session:
 
 @dataclass
 class SessionFile:
-    """Writes a session. Nothing is made before the first final, so a session without words leaves no file.
+    """Writes a session. Nothing is made before the first final or mark, so a session without words leaves no file.
 
     What cannot be written now (a full disk) is kept and written with the next final; `tell` gets one line when that begins and one
     when all is written again.
@@ -91,6 +94,10 @@ class SessionFile:
     def add_audio(self, name: str) -> None:
         """Name a recorded part, which lies beside the file."""
         self._write({"audio": name})
+
+    def add_mark(self, at_s: float) -> None:
+        """Mark a moment, in seconds from the start."""
+        self._write({"mark_s": round(at_s, 3)})
 
     def close(self) -> None:
         """Write the last line, if there is a file."""
@@ -158,7 +165,7 @@ def read_session(path: Path) -> Session:
         raise AsrError(f"{path} is no session: a file that asr live wrote is expected; asr sessions lists them")
     if head["asr_session"] > FORMAT:
         raise AsrError(f"{path} was written by a newer version: update asr to read it")
-    finals, audio, ended, damaged = [], [], None, 0
+    finals, marks_s, audio, ended, damaged = [], [], [], None, 0
     for entry in entries[1:]:
         try:
             if "words" in entry:
@@ -166,12 +173,14 @@ def read_session(path: Path) -> Session:
                 finals.append(Final(words, float(entry["start_s"]), float(entry["end_s"]), str(entry["reason"])))
             elif "audio" in entry:
                 audio.append(str(entry["audio"]))
-            else:
+            elif "mark_s" in entry:
+                marks_s.append(float(entry["mark_s"]))
+            elif "ended" in entry:
                 ended = datetime.fromisoformat(entry["ended"])
         except (KeyError, TypeError, ValueError):
             damaged += 1
     return Session(path, datetime.fromisoformat(head["started"]), str(head.get("source", "")), str(head.get("bundle", "")),
-                   tuple(path.parent / Path(name).name for name in audio), tuple(finals), ended, damaged)
+                   tuple(path.parent / Path(name).name for name in audio), tuple(finals), tuple(marks_s), ended, damaged)
 
 
 def find_sessions(folder: Path) -> list[Path]:

@@ -2,7 +2,8 @@
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
 from asr.client.recognizer import StreamingRecognizer
 from asr.client.recording import Recording
+from asr.client.requests import Request, Requests
 from asr.client.session import SessionFile
+from asr.client.status import Gauge, Status
 from asr.errors import AsrError
 
 WAIT_S = 0.1                         # how soon the end of a source, a stop and a dead device are noticed
 BEHIND_S = 1.0                       # audio still waiting after a step, from which on the user is told
-REMARK_EVERY_S = 2.0
+REMARK_EVERY_S = 10.0                # more often, they would crowd out the captions
 REOPEN_EVERY_S = 1.0
 
 
@@ -65,6 +68,14 @@ class Screen(Protocol):
         """After the last caption."""
 
 
+@runtime_checkable
+class Panel(Protocol):
+    """What a screen may also do: show how the listening goes."""
+
+    def status(self, status: Status):
+        """At every step, some fifty times a second; only the newest counts. The first comes when there is sound."""
+
+
 @dataclass(frozen=True)
 class Outputs:
     """Where captions go: into the session's file first, then on the screens; and the sound, where it is recorded."""
@@ -72,6 +83,7 @@ class Outputs:
     screens: tuple[Screen, ...]
     session: SessionFile | None = None
     recording: Recording | None = None
+    steady: bool = False             # show no word before it is committed
 
     def show(self, captions: list[Partial | Final]):
         """In their order."""
@@ -86,6 +98,18 @@ class Outputs:
         for screen in self.screens:
             screen.remark(text)
 
+    def mark(self, at_s: float):
+        """Mark a moment, `at_s` from the start, in the session."""
+        if self.session:
+            self.session.add_mark(at_s)
+        self.remark(f"marked at {datetime.now():%H:%M:%S}" + ("" if self.session else ", in this view alone: the session is not kept"))
+
+    def status(self, status: Status):
+        """How the listening goes, on the screens that show it."""
+        for screen in self.screens:
+            if isinstance(screen, Panel):
+                screen.status(status)
+
     def close(self):
         """After the last caption."""
         for output in (self.recording, self.session, *self.screens):
@@ -93,87 +117,143 @@ class Outputs:
                 output.close()
 
 
-def run(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop):
+def run(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop, requests: Requests | None = None):
     """Caption `source` until it ends or `stop` is set; then show what was heard so far as finals. A device that is lost is waited for.
 
     Raises what is the matter with a source that cannot come back, after the last final.
     """
-    while _caption(source, recognizer, outputs, stop):
-        if not _wait_for(source, recognizer, outputs, stop):
+    listening = _Listening(source, recognizer, outputs, stop, requests or Requests())
+    while listening.caption():
+        if not listening.wait():
             break
     outputs.close()
     if source.problem and not source.may_return:
         raise source.problem
 
 
-def _caption(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop) -> bool:
-    """Caption until the end, a stop or a problem; whether the source may come back."""
-    remarks = Remarks(outputs)
-    while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
-        ended = source.ended         # before taking: what is put last is then surely taken
-        taken = _step(source, recognizer, outputs, remarks, WAIT_S)
-        if ended and not taken:
-            break
-    if not problem or not source.may_return:
-        source.close()
-    while _step(source, recognizer, outputs, remarks, 0):
-        pass
-    outputs.show(recognizer.flush())
-    return bool(problem) and source.may_return
+class _Listening:
+    """One run over a source."""
 
+    def __init__(self, source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop, requests: Requests):
+        self._source, self._recognizer, self._outputs, self._stop, self._requests = source, recognizer, outputs, stop, requests
+        self._gauge = Gauge()
+        self._paused = False
+        self._unheard = 0            # samples that passed while paused, for the recognizer still to skip
 
-def _wait_for(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop) -> bool:
-    """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
-    lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
-    outputs.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
-    while not source.reopen():
-        next_s = time.monotonic() + REOPEN_EVERY_S
-        while time.monotonic() < next_s:
-            if stop.at_s:
-                return False
-            time.sleep(WAIT_S)
-    silent = round((time.monotonic() - lost_s) * rate_hz)
-    if outputs.recording:
-        outputs.recording.add_silence(silent)
-        outputs.recording.change_rate(source.rate_hz)
-    outputs.show(recognizer.skip(silent, source.rate_hz))
-    outputs.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
-    return True
+    def caption(self) -> bool:
+        """Caption until the end, a stop or a problem; whether the source may come back."""
+        source, stop, remarks = self._source, self._stop, Remarks(self._outputs)
+        while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
+            ended = source.ended     # before taking: what is put last is then surely taken
+            taken = self._step(remarks, WAIT_S)
+            if ended and not taken:
+                break
+            self._do_requests(remarks)
+            self._tell_status()
+        if not problem or not source.may_return:
+            source.close()
+        while self._step(remarks, 0):
+            pass
+        self._show(self._recognizer.flush())
+        self._tell_status()
+        return bool(problem) and source.may_return
 
+    def wait(self) -> bool:
+        """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
+        source, outputs = self._source, self._outputs
+        lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
+        outputs.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
+        self._gauge.go_without(0)
+        self._tell_status()
+        while not source.reopen():
+            next_s = time.monotonic() + REOPEN_EVERY_S
+            while time.monotonic() < next_s:
+                if self._stop.at_s:
+                    return False
+                time.sleep(WAIT_S)
+        silent = round((time.monotonic() - lost_s) * rate_hz)
+        self._gauge.go_without(silent / rate_hz)
+        self._skip(silent + self._unheard, source.rate_hz)
+        outputs.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
+        return True
 
-def _step(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, remarks: "Remarks", wait_s: float) -> bool:
-    """Recognise all that waits; whether there was anything."""
-    taken = source.queue.take(wait_s)
-    if not taken:
-        return False
-    started_s = time.perf_counter()
-    stretches: list[tuple[int, list[np.ndarray]]] = []                       # samples dropped before, blocks without a gap
-    for block in taken:
-        if block.dropped or not stretches:
-            stretches.append((block.dropped, []))
-        stretches[-1][1].append(mono(block.samples))
-    for dropped, blocks in stretches:
-        samples = np.concatenate(blocks)
-        if outputs.recording:
-            outputs.recording.add_silence(dropped)
-            outputs.recording.add(samples)
-        captions = recognizer.skip(dropped) if dropped else []
-        outputs.show(captions + recognizer.feed(samples))
-    heard_s = sum(len(block.samples) for block in taken) / source.rate_hz
-    remarks.after_step(source, time.perf_counter() - started_s, heard_s)
-    return True
+    def _step(self, remarks: "Remarks", wait_s: float) -> bool:
+        """Recognise all that waits; whether there was anything."""
+        taken = self._source.queue.take(wait_s)
+        if not taken:
+            return False
+        started_s = time.perf_counter()
+        stretches: list[tuple[int, list[np.ndarray]]] = []                   # samples dropped before, blocks without a gap
+        for block in taken:
+            if block.dropped or not stretches:
+                stretches.append((block.dropped, []))
+            stretches[-1][1].append(mono(block.samples))
+        for dropped, blocks in stretches:
+            self._hear(dropped, np.concatenate(blocks))
+        heard_s = sum(len(block.samples) for block in taken) / self._source.rate_hz
+        remarks.after_step(self._source, self._gauge, time.perf_counter() - started_s, heard_s)
+        return True
+
+    def _hear(self, dropped: int, samples: np.ndarray):
+        """Recognise (n,) samples before which some were dropped, or, while paused, let them pass."""
+        rate_hz = self._source.rate_hz
+        self._gauge.lose(dropped / rate_hz)
+        self._gauge.hear(samples, rate_hz)
+        if self._paused:
+            self._unheard += dropped + len(samples)
+            return
+        if dropped + self._unheard:
+            self._skip(dropped + self._unheard)
+        if self._outputs.recording:
+            self._outputs.recording.add(samples)
+        self._show(self._recognizer.feed(samples))
+
+    def _skip(self, num_samples: int, new_rate_hz: float | None = None):
+        """Count sound that was not heard, so that times stay right, in the recording too."""
+        self._unheard = 0
+        if recording := self._outputs.recording:
+            recording.add_silence(num_samples)
+            if new_rate_hz:
+                recording.change_rate(new_rate_hz)
+        self._show(self._recognizer.skip(num_samples, new_rate_hz))
+
+    def _show(self, captions: list[Partial | Final]):
+        if self._outputs.steady:
+            captions = [caption.settled if isinstance(caption, Partial) else caption for caption in captions]
+        self._gauge.show(captions, self._source.queue.waiting_s)
+        self._outputs.show(captions)
+
+    def _do_requests(self, remarks: "Remarks"):
+        for request in self._requests.take():
+            if request is Request.MARK:
+                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s)
+                continue
+            self._step(remarks, 0)   # what was said before the key was pressed
+            if not self._paused:
+                self._show(self._recognizer.flush())
+            self._paused = not self._paused
+
+    def _tell_status(self):
+        session = self._outputs.session
+        self._outputs.status(Status(self._source.name, self._gauge.level_dbfs, self._gauge.no_signal, self._paused, self._gauge.delay_s,
+                                    self._gauge.lost_s, self._source.overflows, session is not None, session and session.path,
+                                    self._outputs.recording is not None))
 
 
 class Remarks:
-    """Tells the user, at most every 2 s, of audio that was lost and of a machine that is too slow."""
+    """Tells the user, at most every 10 s, of audio that was lost and of a machine that is too slow; and once of a muted microphone."""
 
     def __init__(self, outputs: Outputs):
         self._outputs = outputs
         self._told_s = -REMARK_EVERY_S
         self._dropped = self._overflows = 0
+        self._no_signal = False
 
-    def after_step(self, source: Source, took_s: float, heard_s: float):
+    def after_step(self, source: Source, gauge: Gauge, took_s: float, heard_s: float):
         """To be called after each step: it took `took_s` for `heard_s` of audio."""
+        if gauge.no_signal and not self._no_signal and source.may_return:        # a file may well be silent
+            self._outputs.remark(f"no signal from {source.name}: is it muted, or another one meant? asr live --list-devices")
+        self._no_signal = gauge.no_signal
         now_s, queue = time.monotonic(), source.queue
         if now_s - self._told_s < REMARK_EVERY_S:
             return

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -30,16 +30,21 @@ HOST, PORT = "127.0.0.1", 8765       # of the caption page
 @click.option("--web", is_flag=True, help="Show captions on a page for browsers, too.")
 @click.option("--host", help="Address it is served at; where other machines reach it, a token is needed. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Its port; 0 is any that is free. [default: 8765]")
+@click.option("--plain", is_flag=True, help="A line for each utterance, as in a pipe, not the view over the whole terminal.")
+@click.option("--doubts/--no-doubts", default=True, help="In that view, mark the words that are rather wrong. [default: marked]")
+@click.option("--steady", is_flag=True, help="Show a word only once it is settled: a second later, not changed before its final.")
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
-def live(device, list_devices, recording, fallback, keep, record, sessions, web, host, port, chunk_ms, decoder, bundle, precision):
+def live(device, list_devices, recording, fallback, keep, record, sessions, web, host, port, plain, doubts, steady, chunk_ms, decoder,
+         bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
-    On a terminal the line being spoken changes until its words are final; in a pipe there is a line for each final. Finals of a
-    microphone are also kept, each before it is shown: asr sessions lists, shows and exports them.
+    On a terminal, words that may still change are underlined until they are settled, and keys scroll back, pause, mark, save and quit:
+    ? lists them. In a pipe there is a line for each final. Finals of a microphone are also kept, each before it is shown: asr
+    sessions lists, shows and exports them.
 
     \b
     asr live
@@ -58,7 +63,8 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, web,
         if (host or port is not None) and not web:
             raise click.UsageError("--host and --port are about the page of --web")
         with contextlib.closing(_page(host, port)) if web else contextlib.nullcontext() as page:
-            _caption(device, recording, fallback, Kept(keep, record, sessions), page, int(chunk_ms), decoder, bundle, precision, errors)
+            _caption(device, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), page, int(chunk_ms), decoder,
+                     bundle, precision, errors)
 
 
 @dataclass(frozen=True)
@@ -70,16 +76,26 @@ class Kept:
     folder: str | None
 
 
+@dataclass(frozen=True)
+class View:
+    """How captions are shown: by lines even on a terminal, with doubted words marked, with settled words alone."""
+
+    plain: bool
+    doubts: bool
+    steady: bool
+
+
 def _page(host, port):
     """The page's server, which has its port from now on: what is wrong with that is told before anything is loaded."""
     from asr.client.server import CaptionServer
     return CaptionServer(host or HOST, PORT if port is None else port)
 
 
-def _caption(device, recording, fallback, kept, page, chunk_ms, decoder, bundle, precision, errors):
+def _caption(device, recording, fallback, kept, view, page, chunk_ms, decoder, bundle, precision, errors):
     """Open the source, which records from then on, while the models load; then caption it."""
-    from asr.client.display import Display
-    display = Display(err=errors)
+    from asr.client.requests import Requests
+    requests = Requests()
+    display = _display(view, requests, errors)
 
     def open_source():
         from asr.client.playback import Playback
@@ -109,41 +125,51 @@ def _caption(device, recording, fallback, kept, page, chunk_ms, decoder, bundle,
     from asr.client import worker
     recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
     try:
-        outputs = _outputs(kept, source, (display, page) if page else (display,), models.acoustic.bundle.name, chunk_ms)
+        screens = (display, page) if page else (display,)
+        outputs = _outputs(kept, source, screens, view.steady, models.acoustic.bundle.name, chunk_ms)
     except BaseException:
         source.close()
         raise
     stop = worker.Stop()
     previous = {number: signal.signal(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with contextlib.ExitStack() as ending:                   # the last first, each whatever the others do
+        for number, handler in previous.items():
+            ending.callback(signal.signal, number, handler)
+        for opened in (outputs, source, display):            # the terminal is given back before all else
+            ending.callback(opened.close)
         source.queue.wait()
         display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
         if page:
             page.start()
             display.remark(f"captions at {page.address}{'' if page.is_private else ' (not encrypted: for networks that you trust)'}")
-        worker.run(source, recognizer, outputs, stop)
-    finally:
-        source.close()
-        outputs.close()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        worker.run(source, recognizer, outputs, stop, requests)
 
 
-def _outputs(kept, source, screens, bundle_name, chunk_ms):
+def _display(view, requests, errors):
+    """The view over the whole terminal where there is one, else lines."""
+    from asr.client.full_screen import usable
+    if usable() and not view.plain:
+        from asr.client.terminal import Terminal
+        return Terminal(requests, errors, view.doubts)
+    from asr.client.display import Display
+    return Display(err=errors)
+
+
+def _outputs(kept, source, screens, steady, bundle_name, chunk_ms):
     """The screens, and what is kept. Raises AsrError where the sound was asked for and cannot be kept."""
     from asr.client.playback import Playback
     from asr.client.worker import Outputs
-    shown = Outputs(screens)
+    shown = Outputs(screens, steady=steady)
     if not kept.sound and (kept.captions is False or (kept.captions is None and isinstance(source, Playback))):
         return shown
     from asr.client.session import SessionFile, sessions_folder
     folder = Path(kept.folder) if kept.folder else sessions_folder()
     session = SessionFile(folder, source.name, bundle_name, shown.remark, chunk_ms)
     if not kept.sound:
-        return Outputs(screens, session)
+        return replace(shown, session=session)
     from asr.client.recording import Recording
     session.begin()
-    return Outputs(screens, session, Recording(session, source.rate_hz, shown.remark))
+    return replace(shown, session=session, recording=Recording(session, source.rate_hz, shown.remark))
 
 
 def since_start_s() -> float:

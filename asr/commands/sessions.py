@@ -39,7 +39,9 @@ def _list(folder: Path):
             unreadable.append(error)
             continue
         length = timedelta(seconds=round(session.finals[-1].end_s)) if session.finals else timedelta()
-        notes = ["recorded"] * bool(session.audio) + ["cut off, or still running"] * (session.ended is None)
+        marks = len(session.marks_s)
+        notes = ["recorded"] * bool(session.audio) + [f"{marks} mark{'s' * (marks > 1)}"] * bool(marks)
+        notes += ["cut off, or still running"] * (session.ended is None)
         note = f"  ({'; '.join(notes)})" if notes else ""
         click.echo(f"{session.name}  {length!s:>8}  {len(session.words):6d} words  {session.source}{note}")
     for error in unreadable:
@@ -61,7 +63,7 @@ def _read(folder: Path, name: str):
 @click.argument("name", default="last")
 @click.pass_obj
 def show(folder, name):
-    """Print the session NAME, a line for each utterance behind the time it was said at.
+    """Print the session NAME, a line for each utterance and each mark behind the time of it.
 
     \b
     asr sessions show
@@ -69,8 +71,9 @@ def show(folder, name):
     """
     session = _read(folder, name)
     started = session.started.astimezone()
-    for final in session.finals:
-        click.echo(f"{started + timedelta(seconds=final.start_s):%H:%M:%S}  {final.text}")
+    lines = [(final.start_s, final.text) for final in session.finals] + [(mark_s, "* marked") for mark_s in session.marks_s]
+    for at_s, text in sorted(lines, key=lambda line: line[0]):
+        click.echo(f"{started + timedelta(seconds=at_s):%H:%M:%S}  {text}")
 
 
 @sessions.command(short_help="Write a session as text or subtitles.")
