@@ -27,7 +27,7 @@ def checkpoint_of(bundle: Bundle) -> Checkpoint:
     constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
     model = AcousticModel(bundle.model)
     try:
-        model.load_state_dict(_weights(constants, bundle.model.layers), strict=False)   # the mel bands are no weights
+        model.load_state_dict(_weights(constants, bundle.model.layers))
     except (KeyError, RuntimeError) as error:
         raise BundleError(f"{bundle.path(FILES['float'])} is not of the model that bundle.json tells ({error}): export it again") from None
     return Checkpoint(bundle.model, list(bundle.phones), list(bundle.pieces), bundle.path(PIECES_FILE).read_bytes(),

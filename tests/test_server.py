@@ -272,6 +272,8 @@ def test_an_address_that_is_not_this_machines(host):
     """One line."""
     with pytest.raises(AsrError, match=f"the caption page cannot be served at {host}, port 0: .*; choose with --host an address"):
         CaptionServer(host, 0)
+    with pytest.raises(AsrError, match=r"192\.168\.\.1 is no address; choose with --host"):
+        CaptionServer("192.168..1", 0)
 
 
 def test_a_port_that_is_taken(server, spoken):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from asr.cli import commands
 from asr.config import RATE_HZ
-from asr.errors import AudioError
+from asr.errors import AsrError, AudioError
 from tests.tones import recording, tone_models
 
 ROOT = Path(__file__).parents[1]
@@ -83,12 +83,22 @@ def test_output_folder(transcribe):
     assert Path("texts/here/good.txt").read_text() == "one two\nthree\n"
 
 
+def test_recordings_that_differ_in_their_ending(transcribe):
+    """The later one's file has the ending in its name; one that is named twice is done once."""
+    soundfile.write("good.flac", recording([("nine", 0, 0.4)], 1), RATE_HZ)
+    assert transcribe("--format", "tsv", "good.wav", "good.flac", "good.wav") == (0, "", "")
+    assert "three" in Path("good.tsv").read_text()
+    assert "nine" in Path("good.flac.tsv").read_text()
+
+
 def test_two_recordings_of_one_name(transcribe):
     """Two recordings that would be written to one file are refused before any work."""
-    soundfile.write("good.flac", recording(SPOKEN, 5), RATE_HZ)
-    with pytest.raises(Exception, match=r"good\.wav and good\.flac would both be written to good\.srt"):
-        transcribe("--format", "srt", "good.wav", "good.flac")
-    assert not Path("good.srt").exists()
+    for folder in ("a", "b", "c"):
+        Path(folder).mkdir()
+        soundfile.write(f"{folder}/good.wav", recording(SPOKEN, 5), RATE_HZ)
+    with pytest.raises(AsrError, match=r"good\.wav and c/good\.wav would both be written to out/good\.wav\.srt"):
+        transcribe("--format", "srt", "--output-dir", "out", "a/good.wav", "b/good.wav", "c/good.wav")
+    assert not Path("out").exists()
 
 
 def test_a_truncated_file_keeps_its_words(transcribe):
@@ -97,8 +107,9 @@ def test_a_truncated_file_keeps_its_words(transcribe):
     status, out, err = transcribe("good.wav")
     assert (status, out) == (1, "one two\n")
     assert "cut short after 3.0 of 5.0 s" in err
-    assert transcribe("--format", "srt", "good.wav")[0] == 1
-    assert "one two" in Path("good.srt").read_text()
+    for _ in range(2):                                       # the second time too: it is not done
+        assert transcribe("--format", "srt", "good.wav")[0] == 1
+        assert "one two" in Path("good.srt").read_text()
 
 
 def test_an_interrupt_keeps_what_is_done(tmp_path):
@@ -155,12 +166,25 @@ def test_several_processes(transcribe, tmp_path):
     """With --jobs the same text comes in the same order; bad files are told, and do not stop the others."""
     make_archive()
     Path("archive/bad.wav").write_text("no audio")
-    out, err = (program := run_program(tmp_path, "--jobs", "2", "archive", "good.wav")).communicate(timeout=120)
+    soundfile.write("cut.wav", recording(SPOKEN, 5), RATE_HZ)
+    Path("cut.wav").write_bytes(Path("cut.wav").read_bytes()[:3 * RATE_HZ * 2])
+    out, err = (program := run_program(tmp_path, "--jobs", "2", "archive", "good.wav", "cut.wav")).communicate(timeout=120)
     assert out.splitlines() == ["archive/A.FLAC: five", "archive/b.wav: four", "archive/day two/b.wav: six", "good.wav: one two",
-                                "good.wav: three"]
-    assert (program.returncode, len(err.splitlines())) == (1, 2)
+                                "good.wav: three", "cut.wav: one two"]
+    assert (program.returncode, len(err.splitlines())) == (1, 3)
     assert "bad.wav" in err
-    assert err.endswith("asr: 1 of 5 files could not be read, or not to their end\n")
+    assert "cut.wav: cut short after 3.0 of 5.0 s" in err
+    assert err.endswith("asr: 2 of 6 files could not be read, or not to their end\n")
+
+
+def test_several_processes_without_a_bundle(tmp_path):
+    """What is wrong with the bundle is one line."""
+    for name in "ab":
+        soundfile.write(tmp_path / f"{name}.wav", recording(SPOKEN, 5), RATE_HZ)
+    done = subprocess.run([sys.executable, "-m", "asr", "transcribe", "--jobs", "2", "--bundle", tmp_path / "absent", tmp_path / "a.wav",
+                           tmp_path / "b.wav"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"asr: no bundle at {tmp_path / 'absent'}: check the path (a folder with bundle.json, or an .asr file)\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -29,7 +29,6 @@ PAUSE_S = 1.5                        # between the recordings: each is an uttera
 NEAR_S = 0.4                         # as far apart may two passes put the same word
 
 
-
 @dataclass(frozen=True)
 class Seen:
     """A caption, when the sound that brought it was there, and when it was shown, in seconds from the start of the sound."""
@@ -39,7 +38,6 @@ class Seen:
     caption: Partial | Final
 
 
-
 def measure_captions(load: Callable, utterances: "Sequence[Utterance]") -> list[Figure]:
     """Figures of the stream that `load() -> system` makes, for a process of its own, as measure_speed."""
     system = load()
@@ -47,7 +45,7 @@ def measure_captions(load: Callable, utterances: "Sequence[Utterance]") -> list[
     session = np.concatenate([part for utterance in utterances for part in (read_samples(utterance), pause)])
     seen = watch(system.captions(), session)
     changes, waits_s = steadiness(seen)
-    ends_s = [one.shown_s - one.heard_s for one in seen if isinstance(one.caption, Final) and one.caption.reason != "end"]
+    ends_s = [one.shown_s - one.heard_s for one in seen if isinstance(one.caption, Final) and one.caption.reason not in ("end", "longest")]
     figures = {"flicker": changes.per_word, "withdrawn": changes.withdrawn / max(1, changes.final)}
     if waits_s:
         figures["first_shown_p50"] = 1000 * percentile(waits_s, 50)

@@ -196,6 +196,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address, family=family)
+    except UnicodeError:                                     # of a name that is no name, as 192.168..1
+        raise AsrError(f"{host} is no address; choose with --host one of this machine") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise AsrError(f"port {port} of {host} is taken, perhaps by another asr live; choose another with --port, 0 is any that is "

@@ -63,7 +63,9 @@ def _one_by_one(work, settings, progress, _jobs, several: bool) -> int:
             if job.target is None:
                 _to_screen(recognizer, job.recording, progress, follow, f"{job.recording}: " if several else "")
             else:
-                do(recognizer, job, follow)
+                _, problem = do(recognizer, job, follow)
+                if problem:
+                    bad += _complain(problem, progress)
         except AudioError as error:
             bad += _complain(str(error), progress)
     return bad
@@ -80,6 +82,7 @@ def _in_processes(work, settings, progress, jobs: int, several: bool) -> int:
             click.echo("".join(f"{job.recording}: {line}\n" if several else f"{line}\n" for line in text.splitlines()), nl=False)
         if problem:
             bad += _complain(problem, progress)
+    progress.clear()
     return bad
 
 
