@@ -9,6 +9,7 @@ import contextlib
 import errno
 import socket
 import threading
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -79,8 +80,9 @@ class CaptionServer:
         """Whether only this machine reaches it."""
         return self._access.token is None
 
-    def start(self):
-        """Answer from now on."""
+    def start(self, started: datetime | None = None):
+        """Answer from now on. Captions count from `started`, which is now where it is not given."""
+        self._feed.started = started or self._feed.started
         self._thread.start()
 
     def show(self, caption: Partial | Final):

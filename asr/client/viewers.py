@@ -33,7 +33,7 @@ class Feed:
 
     def __init__(self, kept: int = KEPT_FINALS):
         self.session = secrets.token_hex(4)                  # numbers of another session mean nothing in this one
-        self.started = datetime.now(UTC)
+        self.started = datetime.now(UTC)                     # what times count from
         self.ended = asyncio.Event()
         self.viewers: set[Viewer] = set()
         self._finals: deque[Final] = deque(maxlen=kept)
