@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -18,8 +17,8 @@ from asr.client.server import CaptionServer
 from asr.decoding.hypothesis import Word
 from tests import browser, sound_server
 from tests.browser import until
+from tests.test_live import ROOT, next_told, patience
 
-ROOT = Path(__file__).parents[1]
 LINES = "return [...document.querySelectorAll('#lines p .text')].map((line) => line.textContent)"
 PARTIAL = "return document.getElementById('partial').hidden ? '' : document.querySelector('#partial .text').textContent"
 STATE = "return document.getElementById('state').dataset.state"
@@ -204,8 +203,9 @@ def test_the_page_shows_what_the_microphone_hears(chromium, microphone, recordin
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with program:
         try:
-            assert program.stderr.readline().startswith("ready in ")
-            address = re.fullmatch(r"captions at (http://127\.0\.0\.1:\d+/)\n", program.stderr.readline())[1]
+            with patience(program):
+                assert next_told(program.stderr).startswith("ready in ")
+                address = re.fullmatch(r"captions at (http://127\.0\.0\.1:\d+/)\n", next_told(program.stderr))[1]
             chromium.get(address)
             chromium.execute_script("window.partials = 0; new MutationObserver(() => window.partials++).observe("
                                     "document.getElementById('partial'), {subtree: true, childList: true, characterData: true})")

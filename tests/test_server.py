@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -26,10 +25,9 @@ from asr.decoding.hypothesis import Word
 from asr.errors import AsrError
 from asr.subtitles import FORMATS
 from tests.browser import until
+from tests.test_live import PROGRAM, ROOT, SPOKEN, next_told, patience, told
 from tests.tones import recording
 
-ROOT = Path(__file__).parents[1]
-PROGRAM = "import asr.client.models as m, tests.tones as t; m.load_models = lambda *_: t.tone_models(); from asr.cli import main; main()"
 WAIT_S = 30                          # the machine may be busy
 
 
@@ -295,8 +293,7 @@ def test_a_port_without_a_page(spoken):
 @pytest.fixture
 def spoken(tmp_path):
     """A recording: one two, a pause, three four, and a long time nothing."""
-    said = [("one", 0.4, 0.8), ("two", 0.88, 1.2), ("three", 2.8, 3.2), ("four", 3.28, 3.8), ("five", 59, 59.5)]
-    soundfile.write(tmp_path / "spoken.wav", recording(said, 60), RATE_HZ)
+    soundfile.write(tmp_path / "spoken.wav", recording([*SPOKEN, ("five", 59, 59.5)], 60), RATE_HZ)
     return tmp_path / "spoken.wav"
 
 
@@ -305,13 +302,13 @@ def test_a_signal_loses_no_final(spoken, tmp_path, number):
     """Viewers get the words before a stop and its end, with nothing more on the terminal; after kill -9 the file has what they saw."""
     arguments = ["live", "--web", "--port", "0", "--keep", "--sessions", tmp_path / "kept", "--input", spoken]
     with subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as program:
+                          text=True) as program, patience(program):
         try:
-            assert program.stderr.readline().startswith("ready in ")
-            line = program.stderr.readline()
-            host = re.fullmatch(r"captions at http://(127\.0\.0\.1:\d+)/\n", line)[1]
+            assert next_told(program.stderr).startswith("ready in ")
+            host = re.fullmatch(r"captions at http://(127\.0\.0\.1:\d+)/\n", next_told(program.stderr))[1]
             with connect(f"ws://{host}/captions", origin=f"http://{host}") as viewer:
-                seen = finals(receive(viewer, "finals"))
+                messages = receive(viewer, "finals")
+                seen = finals(messages)
                 time.sleep(2.2)                              # after three and four, or within the pause that ends them
                 program.send_signal(number)
                 if number != signal.SIGKILL:
@@ -319,8 +316,10 @@ def test_a_signal_loses_no_final(spoken, tmp_path, number):
             out, err = program.communicate(timeout=WAIT_S)
         finally:
             program.kill()
-    assert err == ""
-    kept = [final.text for final in read_session(next((tmp_path / "kept").iterdir())).finals]
+    assert told(err) == []
+    session = read_session(next((tmp_path / "kept").iterdir()))
+    assert messages[0]["started"][:19] == session.started.isoformat()[:19]     # to the second: page and file count from one moment
+    kept = [final.text for final in session.finals]
     assert [text for _, text in seen] == kept[:len(seen)]
     assert kept == out.splitlines()
     assert (program.returncode, kept) in ((0, ["one two", "three four"]), (-signal.SIGKILL, ["one two"]),
