@@ -168,6 +168,18 @@ def test_it_connects_again_by_itself(page):
         second.close()
 
 
+def test_a_page_that_is_cut_off_connects_again(page, server, monkeypatch):
+    """A socket that nothing comes through, and that does not say so, is given up after a while."""
+    monkeypatch.setattr("asr.client.server.ALIVE_S", 3600.0)
+    driver = page(server)
+    driver.execute_cdp_cmd("Emulation.setVirtualTimePolicy", {"policy": "advance", "budget": 39_000})
+    time.sleep(1)
+    assert len(server._feed.viewers) == 1
+    first = next(iter(server._feed.viewers))
+    driver.execute_cdp_cmd("Emulation.setVirtualTimePolicy", {"policy": "advance", "budget": 60_000})
+    until(lambda: server._feed.viewers and first not in server._feed.viewers)
+
+
 def test_an_address_of_before(page):
     """Where a token is needed, a page of an earlier one says that it is to be opened anew, and stops trying."""
     first = CaptionServer("0.0.0.0", 0)

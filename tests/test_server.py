@@ -240,6 +240,15 @@ def test_a_viewer_that_stops_reading(server, monkeypatch):
         assert [number for number, _ in finals(receive(viewer, "finals"))] == [11, 12]
 
 
+def test_a_viewer_hears_that_the_server_is_there(server, monkeypatch):
+    """When nobody speaks, too; what is said afterwards still comes."""
+    monkeypatch.setattr(module, "ALIVE_S", 0.1)
+    with view(server) as viewer:
+        assert [message["type"] for message in receive(viewer, "alive")] == ["hello", "alive"]
+        server.show(final("here"))
+        assert finals(receive(viewer, "finals")) == [(1, "here")]
+
+
 def test_a_hundred_that_connect_and_leave(server):
     """With and without a word of farewell, one after another and at once; who stays gets everything, and none is left behind."""
     with view(server) as stays:
