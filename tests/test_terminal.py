@@ -1,6 +1,5 @@
 """`asr live` over a whole terminal, seen as a user sees it: in tmux, which can be asked what stands on the screen, and in a bare one."""
 
-import contextlib
 import os
 import pty
 import re
@@ -15,13 +14,11 @@ import termios
 import time
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import soundfile
 
 from asr.client.captions import Final, Partial
-from asr.client.full_screen import FullScreen, usable
 from asr.client.requests import Requests, Stop
 from asr.client.session import find_session, read_session
 from asr.client.status import Status
@@ -203,43 +200,6 @@ def test_a_closed_window_costs_no_words(spoken, tmp_path, view):
     assert kept.ended
 
 
-@contextlib.contextmanager
-def unread(monkeypatch):
-    """A terminal that nobody reads, as standard input and output. Not a fixture: pytest sets its own output before a test's body."""
-    ours, theirs = pty.openpty()
-    with open(theirs, "r+b", buffering=0) as terminal:
-        monkeypatch.setattr("sys.stdin", terminal)
-        monkeypatch.setattr("sys.stdout", SimpleNamespace(fileno=terminal.fileno, encoding="utf-8"))
-        yield SimpleNamespace(name=os.ttyname(theirs), modes=lambda: termios.tcgetattr(theirs), close=lambda: os.close(ours))
-
-
-def test_a_stuck_terminal_is_left(monkeypatch):
-    """One that takes nothing any more is not waited for; its modes are as before."""
-    with unread(monkeypatch) as terminal:
-        before = terminal.modes()
-        screen = FullScreen()
-        screen.enter()
-        filler = os.open(terminal.name, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        with contextlib.suppress(BlockingIOError):           # when it is full
-            while True:
-                os.write(filler, b"x" * 1000)
-        os.close(filler)
-        assert not screen.leave()
-        assert terminal.modes() == before
-        terminal.close()
-
-
-def test_a_terminal_that_has_gone_is_left(monkeypatch):
-    """Leaving it is no error; entering it is one that the system has a name for."""
-    with unread(monkeypatch) as terminal:
-        screen = FullScreen()
-        screen.enter()
-        terminal.close()
-        assert not screen.leave()
-        with pytest.raises(OSError, match="Input/output error"):
-            screen.enter()
-
-
 class SlowScreen:
     """In place of a terminal: one that takes its time, and on which nobody presses a key."""
 
@@ -326,13 +286,3 @@ def test_a_terminal_that_fails_ends_the_session(monkeypatch, capsys):
     with pytest.raises(OSError, match="Input/output error"):
         terminal.close()
     assert capsys.readouterr().out == "last\n"
-
-
-@pytest.mark.parametrize(("term", "output", "whole"),
-                         [("xterm", True, True), ("dumb", True, False), ("", True, False), ("xterm", False, False)])
-def test_where_there_is_no_terminal_there_are_lines(monkeypatch, term, output, whole):
-    """The view needs a terminal for what it shows and for its keys, and one that can move its cursor."""
-    monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: output))
-    assert usable() == whole
