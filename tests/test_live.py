@@ -39,8 +39,8 @@ def patience(program: subprocess.Popen) -> Iterator[None]:
 
 
 def told(err: str) -> list[str]:
-    """The lines on standard error, aside from remarks on a busy machine."""
-    return [line for line in err.splitlines() if "cannot keep up" not in line]
+    """The lines on standard error, aside from remarks on a busy machine and on a microphone's silence before anything is played."""
+    return [line for line in err.splitlines() if "cannot keep up" not in line and not line.startswith("no signal from ")]
 
 
 def next_told(err: TextIO) -> str:
