@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from asr.bundle import DEFAULT
 from asr.config import RATE_HZ
 from asr.text import normalise
 from tests.sound_server import SoundServer, missing
+from tests.test_live import next_told, patience, told
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_CLIPS = 6                     # of recordings.tsv, joined in sample.flac
@@ -79,7 +79,8 @@ def live(server):
         program = subprocess.Popen([sys.executable, "-m", "asr", "live"], env=server.environment, cwd=ROOT, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         started.append(program)
-        assert re.match("ready in .*, listening to default", program.stderr.readline())
+        with patience(program):
+            assert re.match("ready in .*, listening to default", next_told(program.stderr))
         return program
 
     yield start
@@ -125,14 +126,17 @@ def test_a_microphone_that_is_pulled_out_and_plugged_in(live, server, recordings
     program = live()
     player = threading.Thread(target=server.play, args=(recordings / "sample.flac",), kwargs={"check": False})
     player.start()
-    first = program.stdout.readline()                        # the recording goes on: the next words are on their way
+    with patience(program):
+        first = program.stdout.readline()                    # the recording goes on: the next words are on their way
     time.sleep(2.5)
     server.kill()
     player.join()
-    assert next_told(program.stderr) == ("asr: default: the microphone has stopped delivering sound; plug it in again and captions go on, "
-                                         "Ctrl-C ends\n")
+    with patience(program):
+        assert next_told(program.stderr) == ("asr: default: the microphone has stopped delivering sound; plug it in again and captions go "
+                                             "on, Ctrl-C ends\n")
     server.restart()
-    assert re.fullmatch(r"listening to default again, after \d+ s\n", next_told(program.stderr))
+    with patience(program):
+        assert re.fullmatch(r"listening to default again, after \d+ s\n", next_told(program.stderr))
     server.play(recordings / "sample.flac")
     time.sleep(1)
     program.send_signal(signal.SIGINT)
@@ -155,16 +159,6 @@ def test_devices_are_found_by_number_and_by_part_of_the_name(server):
     unknown = subprocess.run([sys.executable, "-c", program], env=server.environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert unknown.stdout == f"{number}\n"
     assert re.search(rf"DeviceError: no device matches 'x'; choose by number: .*\b{number} default", unknown.stderr)
-
-
-def told(err: str) -> list[str]:
-    """The lines on standard error, aside from remarks on a busy machine and on the silence while nothing is played."""
-    return [line for line in err.splitlines() if "cannot keep up" not in line and not line.startswith("no signal from ")]
-
-
-def next_told(err: TextIO) -> str:
-    """The next of those lines."""
-    return next(line for line in err if told(line))
 
 
 def edits(found: list[str], expected: list[str]) -> int:

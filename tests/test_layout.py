@@ -1,5 +1,6 @@
 """What the view over a whole terminal shows: every line fits, nothing is lost, what is not sure is marked, and scrolling stands still."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ import pytest
 from asr.client.captions import Final, Partial
 from asr.client.history import History
 from asr.client.keys import Keys
-from asr.client.layout import Columns, Line, Style, bar_line, final_lines, line_cells, partial_lines, remark_lines, rendered
+from asr.client.layout import DOUBTED_BELOW, Columns, Line, Style, bar_line, final_lines, line_cells, partial_lines, remark_lines, rendered
 from asr.client.status import Status
 from asr.decoding.hypothesis import Word
 
+ROOT = Path(__file__).parents[1]
 LONG = " ".join(f"word{n}" for n in range(40))
 
 
@@ -80,6 +82,12 @@ def test_doubted_words():
     assert rendered(line) == " the \x1b[2mcat?\x1b[0m"
     [line] = final_lines(doubted, "", Columns(80), doubts=False)
     assert rendered(line) == " the cat"
+
+
+def test_the_page_doubts_the_same_words():
+    """One threshold."""
+    script = (ROOT / "asr" / "client" / "page" / "lines.js").read_text(encoding="utf-8")
+    assert float(re.search(r"const UNSURE = ([\d.]+);", script)[1]) == DOUBTED_BELOW
 
 
 def test_the_status_keeps_to_its_line():
@@ -160,3 +168,11 @@ def test_keys_come_whole():
     assert [keys.feed(bytes([byte])) for byte in b"\x1b[6~m"] == [[], [], [], ["page down"], ["m"]]
     assert keys.feed("é\x1b".encode()) == []
     assert keys.feed(b"s") == ["s"]
+
+
+def test_esc_alone_swallows_nothing():
+    """What is typed a while after it is no end of a sequence."""
+    keys = Keys()
+    assert keys.feed(b"\x1b") == []
+    keys.drop_begun()
+    assert keys.feed(b"[A") == ["[", "A"]

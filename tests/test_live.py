@@ -1,17 +1,22 @@
 """`asr live` as a process: captions of a file at speaking pace, signals, pipes. Tones stand for words (tones.py)."""
 
+import contextlib
 import os
 import pty
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import soundfile
 
+from asr.client.session import find_session, read_session
 from asr.config import RATE_HZ
 from tests.tones import recording
 
@@ -19,6 +24,28 @@ ROOT = Path(__file__).parents[1]
 PROGRAM = "import asr.client.models as m, tests.tones as t; m.load_models = lambda *_: t.tone_models(); from asr.cli import main; main()"
 SPOKEN = [("one", 0.4, 0.8), ("two", 0.88, 1.2), ("three", 2.8, 3.2), ("four", 3.28, 3.8)]
 NO_SOUND = "import sounddevice as s; s.query_devices = lambda: s.DeviceList(); "
+PATIENCE_S = 60                      # a busy machine is slow; nothing here waits for so long on one that is not
+
+
+@contextlib.contextmanager
+def patience(program: subprocess.Popen) -> Iterator[None]:
+    """Ends a program that does not get through this in time: no test waits for ever for what it does not say."""
+    watch = threading.Timer(PATIENCE_S, program.kill)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+def told(err: str) -> list[str]:
+    """The lines on standard error, aside from remarks on a busy machine and on a microphone's silence before anything is played."""
+    return [line for line in err.splitlines() if "cannot keep up" not in line and not line.startswith("no signal from ")]
+
+
+def next_told(err: TextIO) -> str:
+    """The next of those lines; nothing at its end."""
+    return next((line for line in err if told(line)), "")
 
 
 @pytest.fixture
@@ -90,6 +117,23 @@ def test_a_terminal_shows_partials(live, spoken):
     assert first < second
     assert "\r\x1b[2K" in text[first:second]
     assert text.rstrip().endswith("three four")
+
+
+def test_a_terminal_that_goes(live, spoken, tmp_path):
+    """Lines to a window that was closed: what was being said then is kept, and the session has its end."""
+    soundfile.write(spoken, recording(SPOKEN, 60), RATE_HZ)
+    ours, theirs = pty.openpty()
+    program = live("--input", spoken, "--keep", "--sessions", tmp_path / "kept", stdout=theirs)
+    os.close(theirs)
+    with patience(program), open(ours, "rb", buffering=0) as terminal:
+        shown = b""
+        while b"three" not in shown:
+            shown += terminal.read(1000)
+    program.wait(timeout=PATIENCE_S)
+    kept = read_session(find_session(tmp_path / "kept", "last"))
+    assert kept.finals[0].text == "one two"
+    assert kept.finals[1].text.startswith("three")
+    assert kept.ended
 
 
 def test_a_reader_that_leaves(live, spoken):

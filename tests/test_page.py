@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -18,8 +17,8 @@ from asr.client.server import CaptionServer
 from asr.decoding.hypothesis import Word
 from tests import browser, sound_server
 from tests.browser import until
+from tests.test_live import ROOT, next_told, patience
 
-ROOT = Path(__file__).parents[1]
 LINES = "return [...document.querySelectorAll('#lines p .text')].map((line) => line.textContent)"
 PARTIAL = "return document.getElementById('partial').hidden ? '' : document.querySelector('#partial .text').textContent"
 STATE = "return document.getElementById('state').dataset.state"
@@ -169,6 +168,20 @@ def test_it_connects_again_by_itself(page):
         second.close()
 
 
+def test_a_page_that_is_cut_off_connects_again(chromium, page, server, monkeypatch):
+    """A socket that nothing comes through, and that does not say so, is given up after a while; one that lives is kept."""
+    monkeypatch.setattr("asr.client.server.ALIVE_S", 0.1)
+    hasten = "const set = setTimeout; window.setTimeout = (act, ms) => set(act, ms === 40000 ? 2000 : ms)"
+    script = chromium.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": hasten})
+    page(server)
+    [first] = server._feed.viewers
+    time.sleep(4)
+    assert server._feed.viewers == {first}
+    monkeypatch.setattr("asr.client.server.ALIVE_S", 3600.0)
+    until(lambda: server._feed.viewers and first not in server._feed.viewers)
+    chromium.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
 def test_an_address_of_before(page):
     """Where a token is needed, a page of an earlier one says that it is to be opened anew, and stops trying."""
     first = CaptionServer("0.0.0.0", 0)
@@ -204,8 +217,9 @@ def test_the_page_shows_what_the_microphone_hears(chromium, microphone, recordin
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with program:
         try:
-            assert program.stderr.readline().startswith("ready in ")
-            address = re.fullmatch(r"captions at (http://127\.0\.0\.1:\d+/)\n", program.stderr.readline())[1]
+            with patience(program):
+                assert next_told(program.stderr).startswith("ready in ")
+                address = re.fullmatch(r"captions at (http://127\.0\.0\.1:\d+/)\n", next_told(program.stderr))[1]
             chromium.get(address)
             chromium.execute_script("window.partials = 0; new MutationObserver(() => window.partials++).observe("
                                     "document.getElementById('partial'), {subtree: true, childList: true, characterData: true})")

@@ -4,32 +4,22 @@ import contextlib
 import http.client
 import json
 import re
-import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
-import soundfile
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from asr.client import server as module
 from asr.client.captions import Final, Partial
 from asr.client.server import CaptionServer
-from asr.client.session import read_session
 from asr.client.viewers import Feed
-from asr.config import RATE_HZ
 from asr.decoding.hypothesis import Word
 from asr.errors import AsrError
 from asr.subtitles import FORMATS
 from tests.browser import until
-from tests.tones import recording
 
-ROOT = Path(__file__).parents[1]
-PROGRAM = "import asr.client.models as m, tests.tones as t; m.load_models = lambda *_: t.tone_models(); from asr.cli import main; main()"
 WAIT_S = 30                          # the machine may be busy
 
 
@@ -242,6 +232,15 @@ def test_a_viewer_that_stops_reading(server, monkeypatch):
         assert [number for number, _ in finals(receive(viewer, "finals"))] == [11, 12]
 
 
+def test_a_viewer_hears_that_the_server_is_there(server, monkeypatch):
+    """When nobody speaks, too; what is said afterwards still comes."""
+    monkeypatch.setattr(module, "ALIVE_S", 0.1)
+    with view(server) as viewer:
+        assert [message["type"] for message in receive(viewer, "alive")] == ["hello", "alive"]
+        server.show(final("here"))
+        assert finals(receive(viewer, "finals")) == [(1, "here")]
+
+
 def test_a_hundred_that_connect_and_leave(server):
     """With and without a word of farewell, one after another and at once; who stays gets everything, and none is left behind."""
     with view(server) as stays:
@@ -274,56 +273,3 @@ def test_an_address_that_is_not_this_machines(host):
         CaptionServer(host, 0)
     with pytest.raises(AsrError, match=r"192\.168\.\.1 is no address; choose with --host"):
         CaptionServer("192.168..1", 0)
-
-
-def test_a_port_that_is_taken(server, spoken):
-    """One line that says what to do, status 1, before any model is loaded."""
-    program = PROGRAM.replace("lambda *_: t.tone_models()", "None")
-    done = subprocess.run([sys.executable, "-c", program, "live", "--web", "--port", str(port(server)), "--input", spoken], cwd=ROOT,
-                          capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (f"asr: port {port(server)} of 127.0.0.1 is taken, perhaps by another asr live; choose another with --port, "
-                           "0 is any that is free\n")
-
-
-def test_a_port_without_a_page(spoken):
-    """--port alone is a mistake that is told."""
-    done = subprocess.run([sys.executable, "-c", PROGRAM, "live", "--port", "0", "--input", spoken], cwd=ROOT, capture_output=True,
-                          text=True, check=False)
-    assert done.returncode == 2
-    assert "--host and --port are about the page of --web" in done.stderr
-
-
-@pytest.fixture
-def spoken(tmp_path):
-    """A recording: one two, a pause, three four, and a long time nothing."""
-    said = [("one", 0.4, 0.8), ("two", 0.88, 1.2), ("three", 2.8, 3.2), ("four", 3.28, 3.8), ("five", 59, 59.5)]
-    soundfile.write(tmp_path / "spoken.wav", recording(said, 60), RATE_HZ)
-    return tmp_path / "spoken.wav"
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_loses_no_final(spoken, tmp_path, number):
-    """Viewers get the words before a stop and its end, with nothing more on the terminal; after kill -9 the file has what they saw."""
-    arguments = ["live", "--web", "--port", "0", "--keep", "--sessions", tmp_path / "kept", "--input", spoken]
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as program:
-        try:
-            assert program.stderr.readline().startswith("ready in ")
-            line = program.stderr.readline()
-            host = re.fullmatch(r"captions at http://(127\.0\.0\.1:\d+)/\n", line)[1]
-            with connect(f"ws://{host}/captions", origin=f"http://{host}") as viewer:
-                seen = finals(receive(viewer, "finals"))
-                time.sleep(2.2)                              # after three and four, or within the pause that ends them
-                program.send_signal(number)
-                if number != signal.SIGKILL:
-                    seen += finals(receive(viewer, "ended"))
-            out, err = program.communicate(timeout=WAIT_S)
-        finally:
-            program.kill()
-    assert err == ""
-    kept = [final.text for final in read_session(next((tmp_path / "kept").iterdir())).finals]
-    assert [text for _, text in seen] == kept[:len(seen)]
-    assert kept == out.splitlines()
-    assert (program.returncode, kept) in ((0, ["one two", "three four"]), (-signal.SIGKILL, ["one two"]),
-                                          (-signal.SIGKILL, ["one two", "three four"]))

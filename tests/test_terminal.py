@@ -2,6 +2,8 @@
 
 import os
 import pty
+import re
+import select
 import shlex
 import shutil
 import signal
@@ -9,26 +11,25 @@ import subprocess
 import sys
 import tempfile
 import termios
-import threading
 import time
+from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import soundfile
 
-from asr.client.captions import Final
-from asr.client.full_screen import usable
-from asr.client.requests import Requests
+from asr.client.captions import Final, Partial
+from asr.client.requests import Requests, Stop
 from asr.client.session import find_session, read_session
 from asr.client.status import Status
 from asr.client.terminal import Terminal
 from asr.config import RATE_HZ
 from asr.decoding.hypothesis import Word
-from tests.test_live import PROGRAM, ROOT, SPOKEN
+from tests.browser import until
+from tests.test_live import PATIENCE_S, PROGRAM, ROOT, SPOKEN
 from tests.tones import recording
 
-PATIENCE_S = 60                      # a busy machine is slow; nothing here waits for so long on one that is not
+OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "                   # as a shell in a window gives one
 
 
 @pytest.fixture
@@ -38,9 +39,25 @@ def spoken(tmp_path):
     return tmp_path / "spoken.wav"
 
 
-def command(*arguments) -> list[str]:
-    """`asr live` with models that hear tones."""
-    return [sys.executable, "-c", PROGRAM, "live", *map(str, arguments)]
+def command(*arguments, before: str = "") -> list[str]:
+    """`asr live` with models that hear tones, after the statements of `before`."""
+    return [sys.executable, "-c", before + PROGRAM, "live", *map(str, arguments)]
+
+
+def captions(lines: list[str]) -> list[str]:
+    """Those of a view's lines above its status, without remarks, which are in brackets and may go over several lines."""
+    text = re.sub(r"^ *\[(marked|saved|ready|paused|going|this machine|\d+\.\d s of sound)[^\]]*\]$", "", "\n".join(lines[:-1]),
+                  flags=re.MULTILINE)
+    return [line.strip() for line in text.split("\n") if line.strip()]
+
+
+def read_until(terminal: int, condition) -> bytes:
+    """What is written to a terminal until `condition` holds of it."""
+    written, ends_s = b"", time.monotonic() + PATIENCE_S
+    while not condition(written):
+        assert select.select([terminal], [], [], max(0.0, ends_s - time.monotonic()))[0], written
+        written += os.read(terminal, 4096)
+    return written
 
 
 class Tmux:
@@ -100,9 +117,10 @@ def test_a_session_in_a_terminal(tmux, spoken, tmp_path):
     tmux.shows("three four", "NO SIGNAL")                    # the file is silent now
     lines = tmux.lines()
     assert len(lines) == 24
-    assert [line.strip() for line in lines[-3:-1]] == ["one two", "three four"]
+    assert captions(lines) == ["one two", "three four"]
+    assert lines[-2].strip()                                 # the newest is the lowest
     assert "delay " in lines[-1]
-    assert lines[-1].endswith("kept  ? keys")
+    assert lines[-1].endswith("kept  ? keys") or " lost " in lines[-1]         # a busy machine needs room for that
     tmux.type("p")
     tmux.shows("PAUSED")
     tmux.type("p", "m")
@@ -113,14 +131,21 @@ def test_a_session_in_a_terminal(tmux, spoken, tmp_path):
     assert saved.read_text(encoding="utf-8").split() == ["one", "two", "three", "four"]
     tmux.type("?")
     tmux.shows("scroll back", "back to the captions")
-    tmux.type("c")                                           # any key: the captions are back
+    tmux.type("Escape")                                      # any key: the captions are back
+    tmux.shows("[saved as captions-")
+    tmux.type("?")
+    tmux.shows("back to the captions")
+    tmux.type("c")
+    tmux.shows("[saved as captions-")
     tmux.resize(40, 5)
     tmux.until(lambda lines: len(lines) == 5 and "NO SIGNAL" in lines[-1] and "keys" not in lines[-1], "not laid out anew")
     tmux.type("Home")
     assert "[ready in " in "".join(tmux.shows(" newer lines below"))
-    tmux.type("End", "c")
-    tmux.until(lambda lines: lines[:4] == [""] * 4, "not cleared")
     tmux.resize(80, 24)
+    tmux.type("End")
+    tmux.shows("[saved as captions-")
+    tmux.type("c")
+    tmux.until(lambda lines: captions(lines) == [] and not any("[saved as" in line for line in lines), "not cleared")
     tmux.type("PageUp")
     tmux.shows("three four")
     tmux.type("C-z")
@@ -130,6 +155,7 @@ def test_a_session_in_a_terminal(tmux, spoken, tmp_path):
     tmux.type("q")
     lines = tmux.shows("kept in ")                           # on the first screen, the whole session
     assert [line for line in lines if line in ("one two", "three four")] == ["one two", "three four"]
+    assert [line for line in lines if line.startswith(("paused", "going"))] == ["paused: nothing is shown or kept", "going on"]
     assert not any("? keys" in line for line in lines)
     session = read_session(find_session(tmp_path / "kept", "last"))
     assert [final.text for final in session.finals] == ["one two", "three four"]
@@ -144,14 +170,11 @@ def test_a_signal_gives_the_terminal_back(spoken, number):
     before = termios.tcgetattr(theirs)
     program = subprocess.Popen(command("--input", spoken), cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
                                env={**os.environ, "TERM": "xterm"})
-    written = b""
-    while b"three four" not in written:                      # the final: the partial's words have codes between them
-        written += os.read(ours, 4096)
-    assert b"\x1b[?1049h" in written
+    written = read_until(ours, lambda written: b"NO SIGNAL" in written[written.find(b"three four"):] and b"three four" in written)
+    assert b"\x1b[?1049h" in written                        # the last words are final by now: the file is silent
     assert termios.tcgetattr(theirs) != before
     program.send_signal(number)
-    while b"three four\r\n" not in written:
-        written += os.read(ours, 4096)
+    written += read_until(ours, lambda written: b"three four\r\n" in written)
     assert program.wait(timeout=PATIENCE_S) == 0
     assert termios.tcgetattr(theirs) == before
     assert written.rindex(b"\x1b[?1049l") > written.rindex(b"\x1b[?1049h")
@@ -159,6 +182,22 @@ def test_a_signal_gives_the_terminal_back(spoken, number):
     assert b"one two\r\nthree four\r\n" in written[written.rindex(b"\x1b[?1049l"):]
     os.close(ours)
     os.close(theirs)
+
+
+@pytest.mark.parametrize("view", [[], ["--plain"]])
+def test_a_closed_window_costs_no_words(spoken, tmp_path, view):
+    """What was being said then is kept, and the session has its end."""
+    ours, theirs = pty.openpty()
+    program = subprocess.Popen(command("--input", spoken, "--keep", "--sessions", tmp_path / "kept", *view, before=OWN_TERMINAL), cwd=ROOT,
+                               stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}, start_new_session=True)
+    os.close(theirs)
+    read_until(ours, lambda written: b"three" in written)
+    os.close(ours)
+    program.wait(timeout=PATIENCE_S)
+    kept = read_session(find_session(tmp_path / "kept", "last"))
+    assert kept.finals[0].text == "one two"
+    assert kept.finals[1].text.startswith("three")
+    assert kept.ended
 
 
 class SlowScreen:
@@ -175,6 +214,7 @@ class SlowScreen:
         """No more keys."""
         os.close(self._typing)
         os.close(self.keyboard)
+        return True
 
     def size(self):
         """A usual one."""
@@ -189,7 +229,7 @@ class SlowScreen:
 def test_a_slow_terminal_holds_nothing_up(monkeypatch, capsys):
     """Captions and statuses are taken at once, however long drawing them takes; in the end all of them have been seen."""
     monkeypatch.setattr("asr.client.terminal.FullScreen", SlowScreen)
-    terminal = Terminal(Requests())
+    terminal = Terminal(Requests(), Stop())
     terminal.status(Status("m"))
     started_s = time.monotonic()
     for n in range(100):
@@ -198,6 +238,33 @@ def test_a_slow_terminal_holds_nothing_up(monkeypatch, capsys):
     assert time.monotonic() - started_s < 0.25               # less than one drawing takes
     terminal.close()
     assert capsys.readouterr().out.split() == [f"word{n}" for n in range(100)]
+
+
+def test_what_came_before_the_view_is_printed_once(monkeypatch, capsys):
+    """Words from before the first status are printed on leaving, remarks from then are not printed again."""
+    monkeypatch.setattr("asr.client.terminal.FullScreen", SlowScreen)
+    terminal = Terminal(Requests(), Stop())
+    terminal.remark("ready")
+    terminal.show(Partial((Word("early", 0, 1, 1.0),), 0))
+    terminal.show(Final((Word("early", 0, 1, 1.0),), 0, 1, "pause"))
+    terminal.remark("slow")
+    terminal.status(Status("m"))
+    terminal.remark("late")
+    terminal.close()
+    printed = capsys.readouterr()
+    assert printed.out == "early\n"
+    assert printed.err == "ready\nslow\nlate\n"
+
+
+def test_times_count_from_when_the_sound_began(monkeypatch):
+    """However late the view opens."""
+    monkeypatch.setattr("asr.client.terminal.FullScreen", SlowScreen)
+    monkeypatch.setattr(SlowScreen, "size", lambda _: (24, 140))
+    terminal = Terminal(Requests(), Stop())
+    terminal.show(Final((Word("hello", 61, 62, 1.0),), 61, 62, "pause"))
+    terminal.status(Status("m", started=datetime(2026, 1, 2, 3, 4, 5).astimezone()))
+    until(lambda: "03:05:06" in terminal._screen.written)
+    terminal.close()
 
 
 class BrokenScreen(SlowScreen):
@@ -211,25 +278,11 @@ class BrokenScreen(SlowScreen):
 def test_a_terminal_that_fails_ends_the_session(monkeypatch, capsys):
     """It is as if Ctrl-C were pressed, so that the last words are kept; then the error is told."""
     monkeypatch.setattr("asr.client.terminal.FullScreen", BrokenScreen)
-    asked = threading.Event()
-    before = signal.signal(signal.SIGINT, lambda *_: asked.set())
-    try:
-        terminal = Terminal(Requests())
-        terminal.status(Status("m"))
-        assert asked.wait(PATIENCE_S)
-        terminal.show(Final((Word("last", 0, 1, 1.0),), 0, 1, "end"))
-        with pytest.raises(OSError, match="Input/output error"):
-            terminal.close()
-        assert capsys.readouterr().out == "last\n"
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.parametrize(("term", "output", "whole"),
-                         [("xterm", True, True), ("dumb", True, False), ("", True, False), ("xterm", False, False)])
-def test_where_there_is_no_terminal_there_are_lines(monkeypatch, term, output, whole):
-    """The view needs a terminal for what it shows and for its keys, and one that can move its cursor."""
-    monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
-    monkeypatch.setattr("sys.stdout", SimpleNamespace(isatty=lambda: output))
-    assert usable() == whole
+    stop = Stop()
+    terminal = Terminal(Requests(), stop)
+    terminal.status(Status("m"))
+    until(lambda: stop.at_s)
+    terminal.show(Final((Word("last", 0, 1, 1.0),), 0, 1, "end"))
+    with pytest.raises(OSError, match="Input/output error"):
+        terminal.close()
+    assert capsys.readouterr().out == "last\n"

@@ -3,6 +3,7 @@
 import io
 import threading
 import time
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -10,13 +11,15 @@ import pytest
 from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
 from asr.client.display import Display
-from asr.client.requests import Request, Requests
-from asr.client.worker import Outputs, Stop, run
+from asr.client.requests import Stop
+from asr.client.session import SessionFile, read_session
+from asr.client.worker import Outputs, run
 from asr.decoding.hypothesis import Word
 from asr.errors import DeviceError
 
 RATE_HZ = 16_000
 BLOCK = np.ones((160, 2), np.float32)                        # 10 ms of stereo
+SILENT = np.zeros_like(BLOCK)
 
 
 class Recorder:
@@ -45,9 +48,9 @@ class Feeder:
     """In place of a device: a thread that puts `blocks` blocks, one every `every_s`, and remembers how long each put took."""
 
     name, rate_hz, tail_s, overflows, problem, may_return = "feeder", RATE_HZ, 0.0, 0, None, False
+    started = datetime(2026, 1, 1, tzinfo=UTC)
 
-    def __init__(self, blocks: int, every_s: float, limit_s: float = 10.0, block: np.ndarray = BLOCK):
-        self._block = block
+    def __init__(self, blocks: int, every_s: float, limit_s: float = 10.0):
         self.queue, self.ended, self.took_s, self.closed = CaptureQueue(RATE_HZ, limit_s), False, [], False
         self._thread = threading.Thread(target=self._put, args=(blocks, every_s))
         self._thread.start()
@@ -55,7 +58,7 @@ class Feeder:
     def _put(self, blocks, every_s):
         for _ in range(blocks):
             started_s = time.thread_time()                   # this thread's own work: a busy machine does not count
-            self.queue.put(self._block)
+            self.queue.put(BLOCK)
             self.took_s.append(time.thread_time() - started_s)
             time.sleep(every_s)
         self.ended = True
@@ -64,6 +67,29 @@ class Feeder:
         """Remember."""
         self.closed = True
         self._thread.join()
+
+
+class OneByOne(CaptureQueue):
+    """Gives one block a step, however busy the machine is."""
+
+    def take(self, timeout_s):
+        """The first that waits."""
+        first = [] if self._blocks.empty() else [self._blocks.get()]
+        self._taken += sum(len(block.samples) for block in first)
+        return first
+
+
+class Steps(Feeder):
+    """In place of a device: has these blocks from the beginning, and each is a step of the worker's."""
+
+    def __init__(self, *blocks: np.ndarray):
+        self.queue, self.ended, self.closed = OneByOne(RATE_HZ, limit_s=60), True, False
+        for block in blocks:
+            self.queue.put(block)
+
+    def close(self):
+        """Remember."""
+        self.closed = True
 
 
 @pytest.fixture
@@ -114,14 +140,6 @@ def test_a_stop_takes_what_waits_and_flushes(display):
     assert display.out.getvalue() == "end\n"
 
 
-def test_a_second_stop_ends_at_once():
-    """Who presses Ctrl-C twice does not wait."""
-    stop = Stop()
-    stop.set()
-    with pytest.raises(KeyboardInterrupt):
-        stop.set()
-
-
 def test_a_device_that_fails_is_told_after_its_last_words(display):
     """When the source reports a problem, what was heard is recognised and shown, then the problem is raised."""
     feeder, recorder = Feeder(20, 0.001), Recorder()
@@ -138,8 +156,9 @@ class Returning(Feeder):
 
     may_return = True
 
-    def __init__(self):
+    def __init__(self, block: np.ndarray = BLOCK):
         super().__init__(20, 0.001)
+        self._block = block
         self._thread.join()
         self.ended, self.tries, self.problem = False, 0, DeviceError("feeder: gone")
 
@@ -150,7 +169,7 @@ class Returning(Feeder):
             return False
         self.rate_hz, self.queue, self.problem, self.ended = RATE_HZ / 2, CaptureQueue(RATE_HZ / 2), None, True
         for _ in range(3):
-            self.queue.put(BLOCK)
+            self.queue.put(self._block)
         return True
 
 
@@ -167,6 +186,16 @@ def test_a_device_that_comes_back(display, monkeypatch):
     lines = display.err.getvalue().splitlines()
     assert lines[0] == "asr: feeder: gone; plug it in again and captions go on, Ctrl-C ends"
     assert lines[1].startswith("listening to feeder again, after ")
+
+
+def test_a_device_that_has_come_back_is_not_called_muted(display, monkeypatch):
+    """The time without it is no sign of that: its first zeros are told of as those of a new device, after a while."""
+    monkeypatch.setattr("asr.client.worker.REOPEN_EVERY_S", 0.1)
+    panel = Panel()
+    run(Returning(SILENT), Recorder(), Outputs((display, panel)), Stop())
+    assert "no signal" not in display.err.getvalue()
+    assert any(status.no_signal for status in panel.statuses)                  # while it was away
+    assert not panel.statuses[-1].no_signal
 
 
 def test_a_stop_while_a_device_is_away(display):
@@ -199,32 +228,6 @@ class Panel:
         """Nothing."""
 
 
-class Pauser(Panel):
-    """Asks for a pause at its third status, and to go on at the sixth that says so."""
-
-    def __init__(self, requests):
-        super().__init__()
-        self.requests = requests
-
-    def status(self, status):
-        """Ask."""
-        super().status(status)
-        if len(self.statuses) == 3 or (status.paused and sum(each.paused for each in self.statuses) == 6):
-            self.requests.put(Request.PAUSE)
-
-
-def test_a_pause_is_not_heard():
-    """What was said before is final at once; what comes until it goes on is not recognised, but its time counts."""
-    requests = Requests()
-    feeder, recorder, panel = Feeder(300, 0.002), Recorder(), Pauser(requests)
-    run(feeder, recorder, Outputs((panel,)), Stop(), requests)
-    [(skipped, _)] = recorder.skipped
-    assert skipped > 0
-    assert sum(map(len, recorder.fed)) + skipped == 300 * 160
-    assert [caption.text for caption in panel.captions] == ["end", "end"]
-    assert not panel.statuses[-1].paused
-
-
 def test_a_screen_is_told_how_the_listening_goes():
     """The level of the sound, what was lost, and the source's name; full-scale samples are 0 dB."""
     feeder, panel = Feeder(200, 0.001, limit_s=0.2), Panel()
@@ -235,12 +238,27 @@ def test_a_screen_is_told_how_the_listening_goes():
     assert last.lost_s > 0
 
 
-def test_a_muted_microphone_is_told_once():
-    """Zeros alone are no signal: within two seconds of them there is one line that says so."""
-    feeder, panel = Feeder(400, 0.001, block=np.zeros((160, 2), np.float32)), Panel()
-    feeder.may_return = True                                 # as a device's, not a file's, which may well be silent
-    run(feeder, Recorder(), Outputs((panel,)), Stop())
-    assert panel.remarks == ["no signal from feeder: is it muted, or another one meant? asr live --list-devices"]
+class MuteNoter(Panel):
+    """Notes after how many statuses, one a step, it is told that there is no signal."""
+
+    def __init__(self):
+        super().__init__()
+        self.told_after = []
+
+    def remark(self, text):
+        """Note."""
+        if text == "no signal from feeder: is it muted, or another one meant? asr live --list-devices":
+            self.told_after.append(len(self.statuses))
+
+
+@pytest.mark.parametrize(("blocks", "told_after"), [
+    ([SILENT] * 400, [149]), ([SILENT] * 400 + [BLOCK] * 5 + [SILENT] * 400, [149]), ([SILENT] * 50 + [BLOCK] * 5 + [SILENT] * 400, [])])
+def test_a_muted_microphone_is_told_once(blocks, told_after):
+    """Within two seconds of nothing but zeros there is one line that says so; zeros after sound are those of a gate between words."""
+    source, panel = Steps(*blocks), MuteNoter()
+    source.may_return = True                                 # as a device's, not a file's, which may well be silent
+    run(source, Recorder(), Outputs((panel,)), Stop())
+    assert panel.told_after == told_after                    # steps of 10 ms: after 1.5 s
     assert panel.statuses[-1].no_signal
 
 
@@ -262,11 +280,23 @@ def test_steady_captions(steady, shown):
     assert 0 <= panel.statuses[-1].delay_s < 1
 
 
-def test_a_mark_is_told():
-    """Asked for, it is a line on every screen, which says where there is no session to keep it."""
-    requests, panel = Requests(), Panel()
-    requests.put(Request.MARK)
-    run(Feeder(20, 0.001), Recorder(), Outputs((panel,)), Stop(), requests)
-    [remark] = panel.remarks
-    assert remark.startswith("marked at ")
-    assert "not kept" in remark
+class Gone(Panel):
+    """A screen that fails at the third caption and after."""
+
+    def show(self, caption):
+        """As to a closed window."""
+        super().show(caption)
+        if len(self.captions) > 2:
+            raise OSError(5, "Input/output error")
+
+
+def test_a_screen_that_fails_costs_no_words(tmp_path):
+    """The others and the session get the last ones and the end; then the error is raised."""
+    session, gone, panel = SessionFile(tmp_path, "feeder", "none", print), Gone(), Panel()
+    with pytest.raises(OSError, match="Input/output error"):
+        run(Steps(*[BLOCK] * 9), Talker(), Outputs((gone, panel), session), Stop())
+    assert len(gone.captions) == 3
+    assert [caption.text for caption in panel.captions] == ["a b c"] * 9 + ["end"]
+    kept = read_session(session.path)
+    assert [final.text for final in kept.finals] == ["end"]
+    assert kept.ended

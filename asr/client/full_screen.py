@@ -1,7 +1,9 @@
 """A terminal as a whole: its second screen, keys that come one by one, and everything back as it was afterwards. POSIX alone."""
 
+import contextlib
 import errno
 import os
+import select
 import sys
 
 try:
@@ -12,6 +14,7 @@ except ImportError:                  # Windows
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"                        # the second screen; no cursor; empty
 LEAVE = "\x1b[0m\x1b[?25h\x1b[?1049l"
+STUCK_S = 0.5                                                # a terminal that takes nothing for so long is not waited for
 
 
 def usable() -> bool:
@@ -29,21 +32,34 @@ class FullScreen:
         self._modes: list | None = None                      # as they were before
 
     def enter(self):
-        """Keys come at once and are not echoed. Ctrl-S does not freeze the screen: who reads captions must not lose them unawares."""
-        self._modes = termios.tcgetattr(self.keyboard)
-        tty.setcbreak(self.keyboard, termios.TCSANOW)
-        modes = termios.tcgetattr(self.keyboard)
-        modes[0] &= ~termios.IXON
-        termios.tcsetattr(self.keyboard, termios.TCSANOW, modes)
+        """Keys come at once and are not echoed. Ctrl-S does not freeze the screen: who reads captions must not lose them unawares.
+
+        Raises OSError when the terminal has gone.
+        """
+        try:
+            self._modes = termios.tcgetattr(self.keyboard)
+            tty.setcbreak(self.keyboard, termios.TCSANOW)
+            modes = termios.tcgetattr(self.keyboard)
+            modes[0] &= ~termios.IXON
+            termios.tcsetattr(self.keyboard, termios.TCSANOW, modes)
+        except termios.error as error:                       # which is no OSError
+            raise OSError(*error.args) from None
         self.write(ENTER)
 
-    def leave(self):
-        """The first screen and the modes from before."""
-        if self._modes:
-            modes, self._modes = self._modes, None
-            try:
-                self.write(LEAVE)
-            finally:
+    def leave(self) -> bool:
+        """The first screen and the modes from before; whether the terminal took that, which one that is gone or stuck does not."""
+        modes, self._modes = self._modes, None
+        if not modes:
+            return False
+        try:
+            if not select.select([], [self._out], [], STUCK_S)[1]:
+                return False
+            self.write(LEAVE)
+            return True
+        except OSError:
+            return False
+        finally:
+            with contextlib.suppress(termios.error):
                 termios.tcsetattr(self.keyboard, termios.TCSANOW, modes)
 
     def size(self) -> tuple[int, int]:

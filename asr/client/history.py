@@ -66,4 +66,3 @@ class History:
     def clear(self):
         """An empty view; what was in it is back when the user scrolls back."""
         self._cleared, self._bottom = len(self.entries), None
-

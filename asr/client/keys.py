@@ -16,6 +16,10 @@ class Keys:
     def __init__(self):
         self._begun = b""
 
+    def drop_begun(self):
+        """When nothing came for a while: Esc was pressed alone, the rest of a sequence would be here."""
+        self._begun = b""
+
     def feed(self, data: bytes) -> list[str]:
         """A name for a key of NAMES, else the character (ASCII)."""
         data = self._begun + data

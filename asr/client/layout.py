@@ -17,7 +17,7 @@ TEXT_COLUMNS = 100                   # longer lines lose the eye on its way back
 WIDE_COLUMNS = 120                   # from here on there is room for the time beside each utterance
 TIME_COLUMNS = 10
 INDENT = 2                           # of an utterance's further lines
-DOUBTED_BELOW = 0.6                  # a word's confidence
+DOUBTED_BELOW = 0.5                  # a word's chance to be right; page/lines.js has the same
 METER_CELLS, METER_CELL_DB = 12, 5   # -60 to 0 dB
 SOURCE_SHARE = 5                     # a fifth of the columns, at most, for the device's name
 

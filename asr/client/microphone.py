@@ -8,6 +8,7 @@ that no callback comes any more, so two seconds without one count as gone; `reop
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from asr.client.capture import CaptureQueue
 from asr.errors import DeviceError, MissingExtraError
@@ -81,6 +82,7 @@ class Microphone:
         self.ended = False           # a microphone has no end of its own
         self._wanted = wanted
         self._begin(find_device(wanted))
+        self.started = datetime.now(UTC)
 
     def reopen(self) -> bool:
         """After a problem: try once to open the device, or the system's default one, anew, at what rate it now has, with a new queue.

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from asr.audio import open_audio
@@ -27,6 +28,7 @@ class Playback:
         self.ended = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, name="playback", daemon=True)
+        self.started = datetime.now(UTC)
         self._thread.start()
 
     def _play(self):

@@ -17,7 +17,10 @@ class Saved:
         self._path: Path | None = None
 
     def write(self, finals: Sequence[Final]) -> Path:
-        """All that was said so far. Raises OSError where no folder can be written; a file that was there before is left alone."""
+        """All that was said so far. A file that was there before is left alone.
+
+        Raises OSError, with a path, where no folder can be written or the disk is full.
+        """
         if self._path is None:
             try:
                 self._path = self._new_file(Path())
@@ -25,8 +28,13 @@ class Saved:
                 sessions_folder().mkdir(parents=True, exist_ok=True)
                 self._path = self._new_file(sessions_folder())
         partial = self._path.with_name(f".{self._path.name}.part")
-        partial.write_text(FORMATS["txt"]([word for final in finals for word in final.words]), encoding="utf-8", newline="\n")
-        return partial.replace(self._path)
+        try:
+            partial.write_text(FORMATS["txt"]([word for final in finals for word in final.words]), encoding="utf-8", newline="\n")
+            return partial.replace(self._path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from None          # a full disk's has no path
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _new_file(self, folder: Path) -> Path:
         number = 1

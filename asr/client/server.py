@@ -9,6 +9,7 @@ import contextlib
 import errno
 import socket
 import threading
+from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from asr.client.access import Access
 from asr.client.captions import Final, Partial
-from asr.client.viewers import Feed
+from asr.client.viewers import ALIVE, Feed
 from asr.errors import AsrError
 from asr.subtitles import FORMATS
 
@@ -42,6 +43,7 @@ HEADERS = {
 MOST_VIEWERS = 200
 SLOW_S = 10.0                        # who does not take a message in this time has stopped reading; it can come back
 PING_S = 20.0                        # a viewer whose machine is gone is noticed after twice this
+ALIVE_S = 15.0                       # when there is nothing to say, a page hears so often that it is not cut off: scripts see no pings
 CLOSING_S = 1.0                      # for the last messages at the end
 TRY_LATER = 1013                     # close code
 
@@ -79,8 +81,9 @@ class CaptionServer:
         """Whether only this machine reaches it."""
         return self._access.token is None
 
-    def start(self):
-        """Answer from now on."""
+    def start(self, started: datetime | None = None):
+        """Answer from now on. Captions count from `started`, which is now where it is not given."""
+        self._feed.started = started or self._feed.started
         self._thread.start()
 
     def show(self, caption: Partial | Final):
@@ -166,11 +169,19 @@ class _Guard:
 
 
 async def _send(websocket: WebSocket, viewer):
-    while messages := await viewer.next():
+    while messages := await _next(viewer):
         for message in messages:
             async with asyncio.timeout(SLOW_S):
                 await websocket.send_text(message)
     await websocket.close()
+
+
+async def _next(viewer) -> list[str]:
+    try:
+        async with asyncio.timeout(ALIVE_S):
+            return await viewer.next()
+    except TimeoutError:
+        return [ALIVE]
 
 
 async def _until_left(websocket: WebSocket):

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ class Status:
     kept: bool = False               # finals are, in `file` once there is one
     file: Path | None = None
     recorded: bool = False
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))       # when the sound began, which times count from
 
 
 class Gauge:
@@ -39,6 +41,7 @@ class Gauge:
         self.heard_s = self.lost_s = 0.0
         self.level_dbfs = FLOOR_DBFS
         self._silent_s = 0.0
+        self._heard = False          # anything but zeros, since the device was opened
         self.delay_s: float | None = None
         self._num_words = 0          # of the partial that is on the screen
 
@@ -47,12 +50,18 @@ class Gauge:
         """Whether there has been nothing but zeros for a while."""
         return self._silent_s >= NO_SIGNAL_S
 
+    @property
+    def muted(self) -> bool:
+        """Whether that is all there has been since the device was opened: some have zeros between words, too."""
+        return self.no_signal and not self._heard
+
     def hear(self, samples: np.ndarray, rate_hz: float):
         """(n,) float32, n > 0."""
         seconds = len(samples) / rate_hz
         power = float(np.dot(samples, samples)) / len(samples)
         self.level_dbfs = max(10 * math.log10(max(power, 1e-10)), self.level_dbfs - FALL_DB_PER_S * seconds)
         self._silent_s = self._silent_s + seconds if power == 0 else 0.0
+        self._heard = self._heard or power > 0
         self.heard_s += seconds
 
     def lose(self, seconds: float):
@@ -60,9 +69,13 @@ class Gauge:
         self.lost_s += seconds
         self.heard_s += seconds
 
-    def go_without(self, seconds: float):
-        """There was no device."""
+    def lose_device(self):
+        """There is none from now on."""
         self.level_dbfs, self._silent_s = FLOOR_DBFS, math.inf
+
+    def open_again(self, seconds: float):
+        """There is one again, after so long."""
+        self._silent_s, self._heard = 0.0, False
         self.heard_s += seconds
 
     def show(self, captions: Sequence[Partial | Final], waiting_s: float):

@@ -10,7 +10,6 @@ however slow, holds up the recognition. That thread looks at the terminal's size
 """
 
 import contextlib
-import os
 import select
 import signal
 import sys
@@ -26,7 +25,7 @@ from asr.client.full_screen import FullScreen
 from asr.client.history import History
 from asr.client.keys import Keys
 from asr.client.layout import Columns, Line, Style, bar_line, line_cells, partial_lines, rendered
-from asr.client.requests import Request, Requests
+from asr.client.requests import Request, Requests, Stop
 from asr.client.save import Saved
 from asr.client.status import Status
 
@@ -48,13 +47,14 @@ HELP = (
 class Terminal:
     """A screen and panel of the worker's. It takes the terminal with the first status; remarks before that are printed as they come.
 
-    Keys put what is asked for into `requests`; with `doubts`, words that are rather wrong are marked. `status` and `close` are to be
-    called in the main thread, where signals are.
+    Keys put what is asked for into `requests` and `stop`; with `doubts`, words that are rather wrong are marked. `status` and `close`
+    are to be called in the main thread, where signals are.
     """
 
-    def __init__(self, requests: Requests, err: TextIO | None = None, doubts: bool = True):
-        self._requests, self._err, self._doubts = requests, err or sys.stderr, doubts
+    def __init__(self, requests: Requests, stop: Stop, err: TextIO | None = None, doubts: bool = True):
+        self._requests, self._stop, self._err, self._doubts = requests, stop, err or sys.stderr, doubts
         self._said: SimpleQueue[Partial | Final | str] = SimpleQueue()
+        self._printed = 0                                    # remarks that stand on the first screen already
         self._status = Status("")
         self._screen = FullScreen()
         self._history, self._keys = History(), Keys()
@@ -73,6 +73,7 @@ class Terminal:
         """A line that is no caption. It is kept among them."""
         if not self._thread:
             print(text, file=self._err, flush=True)
+            self._printed += 1
         self._said.put(text)
 
     def status(self, status: Status):
@@ -90,28 +91,29 @@ class Terminal:
             self._thread.join(timeout=2)                     # a terminal that takes nothing any more is not waited for
         finally:
             self._thread = None
-            self._screen.leave()
+            left = self._screen.leave()
             signal.signal(signal.SIGTSTP, self._suspended_by)
-        self._print_session()
+        if left:
+            self._print_session()
         if self._failure:
             raise self._failure
 
     def _open(self):
-        self._started = datetime.now()
+        self._started = self._status.started.astimezone()
         self._saved = Saved(self._started)
-        self._printed = self._said.qsize()                   # remarks that stand on the first screen already
-        self._suspended_by = signal.signal(signal.SIGTSTP, self._ask_to_suspend)
         self._screen.enter()
+        self._suspended_by = signal.signal(signal.SIGTSTP, self._ask_to_suspend)
         self._thread = threading.Thread(target=self._run, name="terminal", daemon=True)
         self._thread.start()
 
     def _print_session(self):
         self._take_in()
         plain = Display(err=self._err)
-        for _, what in self._history.entries[self._printed:]:
+        remarks = 0
+        for _, what in self._history.entries:
             if isinstance(what, Final):
                 plain.show(what)
-            else:
+            elif (remarks := remarks + 1) > self._printed:
                 plain.remark(what)
         if self._status.file:
             plain.remark(f"kept in {self._status.file}")
@@ -125,13 +127,14 @@ class Terminal:
             while not self._ending:
                 self._draw()
                 if select.select([self._screen.keyboard], [], [], DRAW_EVERY_S)[0]:
-                    for key in self._keys.feed(self._screen.read()):
-                        self._press(key)
+                    self._type(self._screen.read())
+                else:
+                    self._keys.drop_begun()
                 if self._suspend:
                     self._stop_for_a_while()
         except Exception as error:
             self._failure = error
-            os.kill(os.getpid(), signal.SIGINT)              # `close` raises it once the last words are kept
+            self._stop.ask()                                 # `close` raises it once the last words are kept
 
     def _stop_for_a_while(self):
         """What Ctrl-Z does to a program; it goes on here after the shell's `fg`."""
@@ -186,17 +189,23 @@ class Terminal:
             self._screen.write(written)
         self._drawn = lines
 
-    def _press(self, key: str):
-        """Do what a key is for."""
-        rows = self._screen.size()[0] - 1
+    def _type(self, data: bytes):
+        """Do what was typed; while help is shown, any key is for leaving it, one without a name too."""
+        keys = self._keys.feed(data)
         if self._help:
             self._help = False
             return
+        for key in keys:
+            self._press(key)
+
+    def _press(self, key: str):
+        """Do what a key is for."""
+        rows = self._screen.size()[0] - 1
         scrolls = {"up": -1, "down": 1, "page up": 2 - rows, "page down": rows - 2, "home": -len(self._history), "end": len(self._history)}
         actions: dict[str, Callable[[], None]] = {
             "p": self._pause, " ": self._pause, "m": self._mark, "c": self._history.clear,
             "s": self._save, CTRL_S: self._save, "u": self._mark_doubts, "?": self._show_help, "h": self._show_help,
-            "q": self._quit, CTRL_L: self._draw_anew,
+            "q": self._stop.ask, CTRL_L: self._draw_anew,
         }
         if key in scrolls:
             self._history.scroll(scrolls[key], rows)
@@ -225,6 +234,3 @@ class Terminal:
 
     def _draw_anew(self):
         self._drawn = []
-
-    def _quit(self):
-        os.kill(os.getpid(), signal.SIGINT)                  # as Ctrl-C, the second time too

@@ -6,6 +6,7 @@ Messages are JSON objects:
     {"type": "finals", "finals": [{"number", "start_s", "end_s", "words": [[text, confidence], ...]}, ...]}
     {"type": "partial", "words": [[text, confidence], ...], "committed": how many of them stand, "start_s": ...}
     {"type": "remark", "text": ...}
+    {"type": "alive"}                                                                                        when there was nothing else
     {"type": "ended"}                                                                                        last
 
 Finals are numbered from 1 and end the partial before them. A viewer is no queue but a place in what is kept: it gets every final
@@ -26,6 +27,7 @@ from asr.decoding.hypothesis import Word
 
 KEPT_FINALS = 5000                   # seven hours of speech at 5 s each, 12 MB; the session's file has all
 BATCH = 200                          # finals in one message
+ALIVE = '{"type":"alive"}'
 
 
 class Feed:
@@ -33,7 +35,7 @@ class Feed:
 
     def __init__(self, kept: int = KEPT_FINALS):
         self.session = secrets.token_hex(4)                  # numbers of another session mean nothing in this one
-        self.started = datetime.now(UTC)
+        self.started = datetime.now(UTC)                     # what times count from
         self.ended = asyncio.Event()
         self.viewers: set[Viewer] = set()
         self._finals: deque[Final] = deque(maxlen=kept)

@@ -1,6 +1,7 @@
 """The loop of live captions: take all audio that waits, recognise, show. It runs in the main thread; a source delivers into a queue."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -12,7 +13,7 @@ from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
 from asr.client.recognizer import StreamingRecognizer
 from asr.client.recording import Recording
-from asr.client.requests import Request, Requests
+from asr.client.requests import Request, Requests, Stop
 from asr.client.session import SessionFile
 from asr.client.status import Gauge, Status
 from asr.errors import AsrError
@@ -28,6 +29,7 @@ class Source(Protocol):
 
     name: str
     rate_hz: float
+    started: datetime                # when it was opened first
     queue: CaptureQueue
     tail_s: float                    # go on recording this long after a stop
     overflows: int
@@ -40,19 +42,6 @@ class Source(Protocol):
 
     def close(self):
         """Deliver nothing more; what is in the queue stays there."""
-
-
-class Stop:
-    """Set by a signal; the worker then finishes what was said."""
-
-    def __init__(self):
-        self.at_s: float | None = None
-
-    def set(self, *_signal):
-        """Ask to stop now. A second time ends at once, as Ctrl-C does."""
-        if self.at_s is not None:
-            raise KeyboardInterrupt
-        self.at_s = time.monotonic()
 
 
 class Screen(Protocol):
@@ -76,27 +65,29 @@ class Panel(Protocol):
         """At every step, some fifty times a second; only the newest counts. The first comes when there is sound."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Outputs:
-    """Where captions go: into the session's file first, then on the screens; and the sound, where it is recorded."""
+    """Where captions go: into the session's file first, then on the screens; and the sound, where it is recorded.
+
+    A screen that fails (its window was closed, its reader has left) is told nothing more and is the `failure`.
+    """
 
     screens: tuple[Screen, ...]
     session: SessionFile | None = None
     recording: Recording | None = None
     steady: bool = False             # show no word before it is committed
+    failure: OSError | None = None
 
     def show(self, captions: list[Partial | Final]):
         """In their order."""
         for caption in captions:
             if self.session and isinstance(caption, Final):
                 self.session.add(caption)
-            for screen in self.screens:
-                screen.show(caption)
+            self._on_screens(lambda screen, caption=caption: screen.show(caption))
 
     def remark(self, text: str):
         """Tell the user, on every screen."""
-        for screen in self.screens:
-            screen.remark(text)
+        self._on_screens(lambda screen: screen.remark(text))
 
     def mark(self, at_s: float):
         """Mark a moment, `at_s` from the start, in the session."""
@@ -106,9 +97,7 @@ class Outputs:
 
     def status(self, status: Status):
         """How the listening goes, on the screens that show it."""
-        for screen in self.screens:
-            if isinstance(screen, Panel):
-                screen.status(status)
+        self._on_screens(lambda screen: screen.status(status) if isinstance(screen, Panel) else None)
 
     def close(self):
         """After the last caption."""
@@ -116,17 +105,28 @@ class Outputs:
             if output:
                 output.close()
 
+    def _on_screens(self, tell: Callable[[Screen], None]):
+        for screen in self.screens:
+            try:
+                tell(screen)
+            except OSError as error:
+                self.screens = tuple(other for other in self.screens if other is not screen)
+                self.failure = error
+
 
 def run(source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop, requests: Requests | None = None):
     """Caption `source` until it ends or `stop` is set; then show what was heard so far as finals. A device that is lost is waited for.
 
-    Raises what is the matter with a source that cannot come back, after the last final.
+    A screen that fails ends it as a stop does. After the last final it raises that failure, or what is the matter with a source that
+    cannot come back.
     """
     listening = _Listening(source, recognizer, outputs, stop, requests or Requests())
     while listening.caption():
         if not listening.wait():
             break
     outputs.close()
+    if outputs.failure:
+        raise outputs.failure
     if source.problem and not source.may_return:
         raise source.problem
 
@@ -142,14 +142,15 @@ class _Listening:
 
     def caption(self) -> bool:
         """Caption until the end, a stop or a problem; whether the source may come back."""
-        source, stop, remarks = self._source, self._stop, Remarks(self._outputs)
-        while not (problem := source.problem) and not (stop.at_s and time.monotonic() >= stop.at_s + source.tail_s):
+        source, remarks = self._source, Remarks(self._outputs)
+        while not (problem := source.problem) and not self._is_to_stop(source.tail_s):
             ended = source.ended     # before taking: what is put last is then surely taken
             taken = self._step(remarks, WAIT_S)
             if ended and not taken:
                 break
             self._do_requests(remarks)
             self._tell_status()
+        self._do_requests(remarks)   # a mark set just before quitting
         if not problem or not source.may_return:
             source.close()
         while self._step(remarks, 0):
@@ -163,19 +164,23 @@ class _Listening:
         source, outputs = self._source, self._outputs
         lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
         outputs.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
-        self._gauge.go_without(0)
+        self._gauge.lose_device()
         self._tell_status()
         while not source.reopen():
             next_s = time.monotonic() + REOPEN_EVERY_S
             while time.monotonic() < next_s:
-                if self._stop.at_s:
+                if self._is_to_stop():
                     return False
                 time.sleep(WAIT_S)
         silent = round((time.monotonic() - lost_s) * rate_hz)
-        self._gauge.go_without(silent / rate_hz)
+        self._gauge.open_again(silent / rate_hz)
         self._skip(silent + self._unheard, source.rate_hz)
         outputs.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
         return True
+
+    def _is_to_stop(self, tail_s: float = 0.0) -> bool:
+        """Whether a screen has failed, or a stop was asked for `tail_s` ago."""
+        return bool(self._outputs.failure) or (self._stop.at_s is not None and time.monotonic() >= self._stop.at_s + tail_s)
 
     def _step(self, remarks: "Remarks", wait_s: float) -> bool:
         """Recognise all that waits; whether there was anything."""
@@ -232,28 +237,29 @@ class _Listening:
             if not self._paused:
                 self._show(self._recognizer.flush())
             self._paused = not self._paused
+            self._outputs.remark("paused: nothing is shown or kept" if self._paused else "going on")
 
     def _tell_status(self):
         session = self._outputs.session
         self._outputs.status(Status(self._source.name, self._gauge.level_dbfs, self._gauge.no_signal, self._paused, self._gauge.delay_s,
                                     self._gauge.lost_s, self._source.overflows, session is not None, session and session.path,
-                                    self._outputs.recording is not None))
+                                    self._outputs.recording is not None, self._source.started))
 
 
 class Remarks:
-    """Tells the user, at most every 10 s, of audio that was lost and of a machine that is too slow; and once of a muted microphone."""
+    """Tells the user of a device, at most every 10 s, that audio was lost and that the machine is too slow; and once that it is muted."""
 
     def __init__(self, outputs: Outputs):
         self._outputs = outputs
         self._told_s = -REMARK_EVERY_S
         self._dropped = self._overflows = 0
-        self._no_signal = False
+        self._told_muted = False
 
     def after_step(self, source: Source, gauge: Gauge, took_s: float, heard_s: float):
         """To be called after each step: it took `took_s` for `heard_s` of audio."""
-        if gauge.no_signal and not self._no_signal and source.may_return:        # a file may well be silent
+        if gauge.muted and not self._told_muted and source.may_return:           # a file may well be silent
             self._outputs.remark(f"no signal from {source.name}: is it muted, or another one meant? asr live --list-devices")
-        self._no_signal = gauge.no_signal
+            self._told_muted = True
         now_s, queue = time.monotonic(), source.queue
         if now_s - self._told_s < REMARK_EVERY_S:
             return

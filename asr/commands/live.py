@@ -93,9 +93,9 @@ def _page(host, port):
 
 def _caption(device, recording, fallback, kept, view, page, chunk_ms, decoder, bundle, precision, errors):
     """Open the source, which records from then on, while the models load; then caption it."""
-    from asr.client.requests import Requests
-    requests = Requests()
-    display = _display(view, requests, errors)
+    from asr.client.requests import Requests, Stop
+    requests, stop = Requests(), Stop()
+    display = _display(view, requests, stop, errors)
 
     def open_source():
         from asr.client.playback import Playback
@@ -125,13 +125,12 @@ def _caption(device, recording, fallback, kept, view, page, chunk_ms, decoder, b
     from asr.client import worker
     recognizer = StreamingRecognizer(chunk_ms=chunk_ms, sample_rate=source.rate_hz, models=models)
     try:
-        screens = (display, page) if page else (display,)
+        screens = (page, display) if page else (display,)    # the page's viewers have their end whatever the terminal does
         outputs = _outputs(kept, source, screens, view.steady, models.acoustic.bundle.name, chunk_ms)
     except BaseException:
         source.close()
         raise
-    stop = worker.Stop()
-    previous = {number: signal.signal(number, stop.set) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, ask) for number, ask in _signals(stop).items()}
     with contextlib.ExitStack() as ending:                   # the last first, each whatever the others do
         for number, handler in previous.items():
             ending.callback(signal.signal, number, handler)
@@ -140,17 +139,28 @@ def _caption(device, recording, fallback, kept, view, page, chunk_ms, decoder, b
         source.queue.wait()
         display.remark(f"ready in {since_start_s():.1f} s, listening to {source.name}; Ctrl-C ends")
         if page:
-            page.start()
+            page.start(source.started)
             display.remark(f"captions at {page.address}{'' if page.is_private else ' (not encrypted: for networks that you trust)'}")
         worker.run(source, recognizer, outputs, stop, requests)
 
 
-def _display(view, requests, errors):
+def _signals(stop):
+    """What is done at which signal. A window that is closed may send its own twice, and after its view has failed: that asks once.
+
+    Under nohup it goes on.
+    """
+    asks = {signal.SIGINT: stop.set, signal.SIGTERM: stop.set}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:                # Windows has none
+        asks[signal.SIGHUP] = stop.ask
+    return asks
+
+
+def _display(view, requests, stop, errors):
     """The view over the whole terminal where there is one, else lines."""
     from asr.client.full_screen import usable
     if usable() and not view.plain:
         from asr.client.terminal import Terminal
-        return Terminal(requests, errors, view.doubts)
+        return Terminal(requests, stop, errors, view.doubts)
     from asr.client.display import Display
     return Display(err=errors)
 
@@ -164,7 +174,7 @@ def _outputs(kept, source, screens, steady, bundle_name, chunk_ms):
         return shown
     from asr.client.session import SessionFile, sessions_folder
     folder = Path(kept.folder) if kept.folder else sessions_folder()
-    session = SessionFile(folder, source.name, bundle_name, shown.remark, chunk_ms)
+    session = SessionFile(folder, source.name, bundle_name, shown.remark, chunk_ms, source.started)
     if not kept.sound:
         return replace(shown, session=session)
     from asr.client.recording import Recording

@@ -1,6 +1,7 @@
 // The way to the server: it reconnects by itself and asks only for what the page lacks.
 
 const FIRST_S = 0.5, LONGEST_S = 8;
+const SILENT_S = 40;          // the server says something every 15 s: after so long without, it is cut off, which no socket tells
 
 export class Connection extends EventTarget {
   #last = 0;                  // number of the newest final that came
@@ -8,6 +9,7 @@ export class Connection extends EventTarget {
   #tries = 0;
   #ended = false;
   #timer = null;
+  #watch = null;
   #settings;
 
   constructor(settings) {
@@ -21,8 +23,22 @@ export class Connection extends EventTarget {
   open() {
     const query = this.#settings.query(this.#session ? { session: this.#session, after: this.#last } : {});
     const socket = new WebSocket(`ws://${location.host}/captions${query}`);
-    socket.onmessage = (event) => this.#take(JSON.parse(event.data));
+    this.#listen(socket);
+    socket.onmessage = (event) => {
+      this.#listen(socket);
+      this.#take(JSON.parse(event.data));
+    };
     socket.onclose = () => this.#again();
+  }
+
+  // Give the socket up, not waiting for its farewell, when nothing comes for long.
+  #listen(socket) {
+    clearTimeout(this.#watch);
+    this.#watch = setTimeout(() => {
+      socket.onmessage = socket.onclose = null;
+      socket.close();
+      this.#again();
+    }, 1000 * SILENT_S);
   }
 
   #take(message) {
@@ -44,6 +60,7 @@ export class Connection extends EventTarget {
 
   // Wait twice as long each time, and not all viewers for equally long.
   #again() {
+    clearTimeout(this.#watch);
     this.#become(this.#ended ? "ended" : "lost");
     const wait_s = Math.min(LONGEST_S, FIRST_S * 2 ** this.#tries++) * (0.75 + Math.random() / 2);
     this.#timer = setTimeout(() => this.#retry(), 1000 * wait_s);
