@@ -193,9 +193,9 @@ def test_graph_of_another_model_is_refused_by_name(tmp_path, monkeypatch, int8):
 
 
 def test_bundle_holds_what_the_client_needs(exported):
-    """Units, lexicon and card are in it, and the graph names its own sizes."""
+    """Units, lexicon and card are in it, what it takes to train on, and the graph names its own sizes."""
     bundle = load_bundle(exported[0].folder)
-    others = {"phones.txt", "pieces.txt", "lexicon.txt.gz", "language.binary", "MODEL_CARD.md"}
+    others = {"phones.txt", "pieces.txt", "pieces.model", "lexicon.txt.gz", "language.binary", "MODEL_CARD.md"}
     assert set(bundle.files) == {*FILES.values(), FEATURES_FILE, *others}
     assert bundle.phones[0] == bundle.pieces[0] == "<blank>"
     assert {unit for phones in LEXICON.values() for unit in phones.split()} <= set(bundle.phones)

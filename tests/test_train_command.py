@@ -48,7 +48,7 @@ def test_interrupt_keeps_the_run_and_resume_goes_on(tmp_path):
 @pytest.mark.parametrize(("recipe", "options", "message"), [
     ("toy", ["--speech", "no/such/folder"], "no such set"),
     ("toy", ["--speech", str(ROOT), "--resume"], "no such checkpoint"),
-    ("no-such-recipe", [], "no such recipe; known ones: english, toy"),
+    ("no-such-recipe", [], "no such recipe; known ones: english, further, toy"),
 ])
 def test_errors_are_one_line(tmp_path, recipe, options, message):
     """A missing set, checkpoint or recipe ends with one line that says so and status 1."""
