@@ -28,13 +28,15 @@ def test_two_processes_train_and_end(tmp_path):
     assert checkpoints.load(tmp_path / "run" / "last.pt").progress["passes"] >= 4
 
 
-def test_interrupt_keeps_the_run_and_resume_goes_on(tmp_path):
-    """Ctrl-C writes last.pt and ends with 130 and no traceback; --resume ends the run."""
-    process = subprocess.Popen(command(tmp_path, "--passes", "1000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_keeps_the_run_and_resume_goes_on(tmp_path, stop):
+    """Ctrl-C, or SIGTERM, writes last.pt and ends with 130 and no traceback, in the background of a script too; --resume ends the run."""
+    process = subprocess.Popen(command(tmp_path, "--passes", "1000"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     history, started = tmp_path / "run" / "history.jsonl", time.monotonic()
     while not history.exists() and time.monotonic() - started < ENDS_S:
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, errors = process.communicate(timeout=ENDS_S)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors

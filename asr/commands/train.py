@@ -32,10 +32,11 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
     asr train mine.toml --start asr/models/english          the same from a bundle
     asr train english --benchmark
 
-    A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C writes last.pt and ends.
+    A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C (or SIGTERM) writes last.pt and ends.
     """
     import dataclasses
     import os
+    import signal
 
     from asr.training.memory import keep_freed_memory
     keep_freed_memory()
@@ -58,6 +59,8 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
     out = out or Path(DEFAULT_RUN) / plan.name
     if start and (start.is_dir() or start.suffix == ".asr"):
         start = restored(start, out)
+    for stop in (signal.SIGINT, signal.SIGTERM):                            # a shell ignores SIGINT for what it runs in the background
+        signal.signal(stop, signal.default_int_handler)
     arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start)
     run_with_progress(prepare(*arguments, team=gather(processes, follow, arguments)))
 

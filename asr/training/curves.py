@@ -51,7 +51,7 @@ def draw_curves(events: list[dict], picture: Path) -> None:
         left.plot(passes, [e["loss"] for e in of_set], marker=".", label=name)
         line, = middle.plot(passes, [100 * e["word_error"] for e in of_set], marker=".", label=f"{name} words, greedy")
         middle.plot(passes, [100 * e["phone_error"] for e in of_set], linestyle="--", color=line.get_color(), label=f"{name} phones")
-    left.set(xlabel="passes over the data", ylabel="CTC loss, nats a phone", ylim=(0, 3))
+    left.set(xlabel="passes over the data", ylabel="loss, nats a phone", ylim=(0, 3))
     middle.set(xlabel="passes over the data", ylabel="error, %", ylim=(0, 120), yticks=range(0, 101, 20))
     right.plot([e["passes"] for e in steps], [e["rate"] for e in steps], color="tab:green")
     right.set(xlabel="passes over the data", ylabel="learning rate")

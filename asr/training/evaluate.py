@@ -8,7 +8,8 @@ from torch import Tensor
 from torchaudio.functional import edit_distance
 
 from asr.config import Latency
-from asr.training.losses import LossConfig, Targets, ctc_losses
+from asr.training.discriminative import PhoneGrammar
+from asr.training.losses import LossConfig, Targets, losses
 from asr.training.model import AcousticModel
 
 
@@ -23,14 +24,17 @@ class Result:
 
 @torch.inference_mode()
 def evaluate(model: AcousticModel, batches: Iterable[tuple[Tensor, Tensor, Targets, list[str]]], latency: Latency | None,
-             words_of: Callable[[list[int]], str], dtype: torch.dtype) -> Result:
-    """Run (samples (N, S), frames (N,), targets, normal texts) batches at a latency; `words_of` turns piece ids into text."""
+             words_of: Callable[[list[int]], str], dtype: torch.dtype, mmi: float = 0.0, grammar: PhoneGrammar | None = None) -> Result:
+    """Run (samples (N, S), frames (N,), targets, normal texts) batches at a latency; `words_of` turns piece ids into text.
+
+    The loss is the phones' alone, of which `mmi` is the part of MMI.
+    """
     model.eval()
-    config = LossConfig(pieces=0.0, halfway=0.0)
+    config = LossConfig(pieces=0.0, halfway=0.0, mmi=mmi)
     loss_sum = phone_errors = phone_count = word_errors = word_count = 0.0
     for samples, frames, targets, texts in batches:
         phones, pieces = model(model.log_mel(samples), latency, dtype)
-        loss = ctc_losses(config, phones, pieces, phones, frames.clamp(max=len(phones)), targets)
+        loss = losses(config, phones, pieces, phones, frames.clamp(max=len(phones)), targets, grammar)
         loss_sum += loss.phones.item() * targets.phone_lengths.sum().item()
         references = targets.phones.split(targets.phone_lengths.tolist())
         for row, text in enumerate(texts):

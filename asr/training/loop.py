@@ -20,8 +20,9 @@ from asr.training import checkpoint as checkpoints
 from asr.training.batches import Batch, Batches, Place
 from asr.training.checkpoint import Checkpoint
 from asr.training.curves import History
+from asr.training.discriminative import PhoneGrammar
 from asr.training.evaluate import evaluate
-from asr.training.losses import Loss, Targets, ctc_losses
+from asr.training.losses import Loss, Targets, losses
 from asr.training.masking import mask
 from asr.training.model import AcousticModel
 from asr.training.optimisation import MovingAverage, Schedule, make_optimiser
@@ -51,12 +52,13 @@ class Trainer:
     """Trains one model into a run folder."""
 
     def __init__(self, recipe: Recipe, batches: Batches, development: Mapping[str, Batches], units: TrainingUnits, folder: Path,
-                 device: torch.device, dtype: torch.dtype, team: Team = Team()):
+                 device: torch.device, dtype: torch.dtype, team: Team = Team(), grammar: PhoneGrammar | None = None):
         torch.manual_seed(recipe.data.seed)
         self.team = team
         self.recipe, self.batches, self.development, self.units = recipe, batches, development, units
         self.folder, self.device, self.dtype = folder, device, dtype
         self.model = AcousticModel(recipe.model)
+        self.grammar = PhoneGrammar(grammar.probabilities.to(device)) if grammar else None
         self.schedule = Schedule.planned(recipe.optimisation)
         self.progress = Progress()
         self.optimiser = make_optimiser(self.model, recipe.optimisation)
@@ -176,7 +178,7 @@ class Trainer:
             mel = self.model.log_mel(samples, batch.speed)
             mel = mask(mel, frames * REDUCTION, self.recipe.masking, chance)
         phones, pieces, halfway = self.model.encode_halfway(mel, latency, self.dtype)
-        loss = ctc_losses(self.recipe.loss, phones, pieces, halfway, frames, targets)
+        loss = losses(self.recipe.loss, phones, pieces, halfway, frames, targets, self.grammar)
         loss.total.backward()
         rate, end = self.team.average_gradients(self.model, [rate, self.schedule.end])
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimisation.clip_norm, foreach=True)
@@ -192,7 +194,8 @@ class Trainer:
         progress, results = self.progress, {}
         self.average.swap(self.model)
         for name, batches in self.development.items():
-            results[name] = evaluate(self.model, self._development(batches), None, self.units.words_of, self.dtype)
+            results[name] = evaluate(self.model, self._development(batches), None, self.units.words_of, self.dtype,
+                                     self.recipe.loss.mmi, self.grammar)
             self.history.add(name, progress.step, {"passes": progress.passes, **vars(results[name])})
         self.average.swap(self.model)
         progress.results = {name: vars(result) for name, result in results.items()}

@@ -1,4 +1,4 @@
-"""The training loss: CTC on phones and on word pieces, and CTC half way up as a regulariser.
+"""The training loss: CTC on phones (or MMI, in part) and on word pieces, and CTC half way up as a regulariser.
 
 Each term is the sum over the batch divided by its number of labels, so a value reads as nats a phone (or piece) whatever the batch's
 size. Intermediate CTC: Lee and Watanabe, "Intermediate Loss Regularization for CTC-based Speech Recognition", arXiv 2102.03216.
@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr.training.discriminative import PhoneGrammar, against_others
+
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms beside the phones', which counts one."""
+    """Weights of the terms beside the phones', which counts one, and what part of that is MMI."""
 
     pieces: float = 0.4
     halfway: float = 0.3
+    mmi: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,10 +51,17 @@ class Loss:
     pieces: Tensor
 
 
-def ctc_losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tensor, frames: Tensor, targets: Targets) -> Loss:
-    """phones (T, N, P), pieces (T, N, V), halfway (T, N, P) log-probabilities; frames (N,) valid lengths -> Loss."""
+def losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tensor, frames: Tensor, targets: Targets,
+           grammar: PhoneGrammar | None = None) -> Loss:
+    """phones (T, N, P), pieces (T, N, V), halfway (T, N, P) log-probabilities; frames (N,) valid lengths -> Loss.
+
+    `grammar` is needed where `config.mmi` is not zero.
+    """
     phone_loss = _ctc(phones, targets.phones, frames, targets.phone_lengths)
     piece_loss = _ctc(pieces, targets.pieces, frames, targets.piece_lengths)
+    if config.mmi:
+        others = against_others(phones, targets.phones, frames, targets.phone_lengths, grammar)
+        phone_loss = phone_loss + config.mmi * others / _count(targets.phone_lengths)
     total = phone_loss + config.pieces * piece_loss
     if config.halfway:
         total = total + config.halfway * _ctc(halfway, targets.phones, frames, targets.phone_lengths)
@@ -60,4 +70,8 @@ def ctc_losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tens
 
 def _ctc(log_probs: Tensor, labels: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
     loss = functional.ctc_loss(log_probs, labels, frames, lengths, blank=0, reduction="sum", zero_infinity=True)
-    return loss / lengths.sum().clamp(min=1)
+    return loss / _count(lengths)
+
+
+def _count(lengths: Tensor) -> Tensor:
+    return lengths.sum().clamp(min=1)

@@ -46,7 +46,8 @@ def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: P
     development = {} if not team.leads else {
         Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team)
+    grammar = units.grammar(u.text for u in store.utterances) if recipe.loss.mmi else None
+    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team, grammar)
     if resume:
         trainer.resume(held, source)
     elif held:

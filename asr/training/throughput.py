@@ -14,8 +14,9 @@ import torch
 from torch.nn import functional
 
 from asr.config import FRAME_S, RATE_HZ, Latency
+from asr.training.discriminative import PhoneGrammar
 from asr.training.loop import draw_latency
-from asr.training.losses import Targets, ctc_losses
+from asr.training.losses import Targets, losses
 from asr.training.masking import mask
 from asr.training.memory import keep_freed_memory
 from asr.training.model import AcousticModel
@@ -88,6 +89,7 @@ def measure(recipe: Recipe, latency: Latency | None | str) -> tuple[dict[str, fl
     rows = max(1, round(recipe.data.batch_seconds / UTTERANCE_S))
     samples = torch.randn(rows, round(UTTERANCE_S * RATE_HZ), device=device) * 0.1
     targets = _random_targets(recipe, rows)
+    grammar = PhoneGrammar.counted([targets.phones.tolist()], recipe.model.phones) if recipe.loss.mmi else None
     parts: dict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -107,9 +109,9 @@ def measure(recipe: Recipe, latency: Latency | None | str) -> tuple[dict[str, fl
             mel = mask(mel, torch.full((rows,), mel.shape[1]), recipe.masking, chance)
         with part("forward", counted):
             phones, pieces, halfway = model.encode_halfway(mel, chosen, dtype)
-        with part("CTC losses", counted):
-            loss = ctc_losses(recipe.loss, phones, pieces, halfway, torch.full((rows,), len(phones)), targets)
-        with part("backward, CTC's too", counted):
+        with part("losses", counted):
+            loss = losses(recipe.loss, phones, pieces, halfway, torch.full((rows,), len(phones)), targets, grammar)
+        with part("backward, the losses' too", counted):
             loss.total.backward()
         with part("optimiser and moving average", counted):
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.optimisation.clip_norm, foreach=True)

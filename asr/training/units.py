@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from asr.text import normalise
+from asr.training.discriminative import PhoneGrammar
 from asr.training.losses import Targets
 from asr.training.manifests import Utterance
 from asr.training.pieces import PieceModel
@@ -30,6 +31,10 @@ class TrainingUnits:
     def targets(self, texts: Sequence[str]) -> Targets:
         """Label ids of texts as their corpora have them; an empty text gives none."""
         return Targets.of([self._phone_ids(text) for text in texts], [self._piece_ids(text) for text in texts])
+
+    def grammar(self, texts: Iterable[str]) -> PhoneGrammar:
+        """The trigram of the phones of texts."""
+        return PhoneGrammar.counted((self._phone_ids(text) for text in texts), len(self.phones))
 
     def normal(self, texts: Sequence[str]) -> list[str]:
         """The texts as the model spells them."""
