@@ -59,7 +59,7 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
     out = out or Path(DEFAULT_RUN) / plan.name
     if start and (start.is_dir() or start.suffix == ".asr"):
         start = restored(start, out)
-    for stop in (signal.SIGINT, signal.SIGTERM):                            # a shell ignores SIGINT for what it runs in the background
+    for stop in (signal.SIGINT, signal.SIGTERM):                            # what a script runs in the background ignores SIGINT
         signal.signal(stop, signal.default_int_handler)
     arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start)
     run_with_progress(prepare(*arguments, team=gather(processes, follow, arguments)))
