@@ -32,7 +32,8 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
     asr train mine.toml --start asr/models/english          the same from a bundle
     asr train english --benchmark
 
-    A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C (or SIGTERM) writes last.pt and ends.
+    A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C or SIGTERM
+    writes last.pt and ends the run.
     """
     import dataclasses
     import os
