@@ -34,13 +34,14 @@ def clips(recordings, tmp_path):
     return folder
 
 
-def toy(clips, passes, **optimisation):
+def toy(clips, passes, loss=None, **optimisation):
     """The toy recipe on the clips, smaller still."""
     values = read_recipe("toy").source
     return recipe_of({
         **values,
         "model": {**values["model"], "hidden": 64},
         "latency": {"full_part": 1.0},
+        "loss": loss or {},
         "data": {**values["data"], "sets": [str(clips)], "development": [str(clips)], "pieces": 40, "batch_seconds": 15.0},
         "optimisation": {**values["optimisation"], "passes": passes, **optimisation},
     }, "toy", "test")
@@ -64,9 +65,10 @@ def run_and_interrupt(trainer, steps):
         trainer.run(lambda place, numbers: None)
 
 
-def test_overfits_a_handful_of_utterances(clips, tmp_path):
-    """A tiny model drives the loss of three utterances to zero, and reads them back without an error."""
-    trainer = trainer_of(toy(clips, passes=120, warmup_steps=20, peak_rate=4e-3), tmp_path, "run")
+@pytest.mark.parametrize("loss", [{}, {"mmi": 0.9, "consistency": 0.2}])
+def test_overfits_a_handful_of_utterances(clips, tmp_path, loss):
+    """A tiny model drives the loss of three utterances to zero, and reads them back without an error; also by MMI, from two views."""
+    trainer = trainer_of(toy(clips, passes=120, loss=loss, warmup_steps=20, peak_rate=4e-3), tmp_path, "run")
     trainer.run(lambda place, numbers: None)
     result = trainer.progress.results["clips"]
     assert result["loss"] < 0.1

@@ -176,6 +176,8 @@ class Trainer:
         frames = frames_of(torch.from_numpy(batch.lengths), batch.speed)
         with torch.no_grad():
             mel = self.model.log_mel(samples, batch.speed)
+            if self.recipe.loss.consistency:                                # two views, which masks and dropout tell apart
+                mel, frames, targets = mel.repeat(2, 1, 1), frames.repeat(2), targets.twice()
             mel = mask(mel, frames * REDUCTION, self.recipe.masking, chance)
         phones, pieces, halfway = self.model.encode_halfway(mel, latency, self.dtype)
         loss = losses(self.recipe.loss, phones, pieces, halfway, frames, targets, self.grammar)
