@@ -41,7 +41,7 @@ def toy(clips, passes, loss=None, **optimisation):
         **values,
         "model": {**values["model"], "hidden": 64},
         "latency": {"full_part": 1.0},
-        "loss": loss or {},
+        "loss": {**values["loss"], **(loss or {})},
         "data": {**values["data"], "sets": [str(clips)], "development": [str(clips)], "pieces": 40, "batch_seconds": 15.0},
         "optimisation": {**values["optimisation"], "passes": passes, **optimisation},
     }, "toy", "test")
