@@ -42,11 +42,10 @@ from asr.errors import AsrError
 if TYPE_CHECKING:
     from asr.training.manifests import Utterance
 
-HOURS = 4.0
 CHUNK_MS = 320
 BLOCK_S = 0.02                       # as often as a sound card delivers
 SETTLED_S = 600.0                    # memory is compared with that after so much sound ...
-SETTLED_SHARE = 1 / 24               # ... or, in a shorter soak, after this share of it: that of ten minutes in four hours
+SETTLED_SHARE = 1 / 6                # ... or, in a soak of less than an hour, after this share of it
 LOOK_EVERY_S = 10.0                  # at memory, in seconds of sound
 POLL_S = 0.002
 
@@ -163,7 +162,7 @@ class Listened:
     remarks: tuple[str, ...]
 
 
-def soak(utterances: "Sequence[Utterance]", hours: float = HOURS, load: Callable = load_models,
+def soak(utterances: "Sequence[Utterance]", hours: float, load: Callable = load_models,
          advance: Callable[[float], None] = lambda heard_s: None) -> Soaked:
     """Figures of `hours` of sound made of the utterances, heard in a process of its own with the models that `load()` loads there.
 
