@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr.benchmark.sets import read_samples
 from asr.config import RATE_HZ
 
 PAUSES_S = (0.1, 3.0)                # from within one utterance of the recogniser's to well between two
@@ -52,11 +51,11 @@ def spoken_s(lengths: Sequence[int], total: int) -> list[tuple[float, float]]:
 
 
 class Sound:
-    """The sound of a programme of utterances."""
+    """The sound of a programme of utterances, each (n,) float32."""
 
-    def __init__(self, utterances: Sequence):
-        self._utterances = [read_samples(utterance) for utterance in utterances]
-        self.lengths = [len(samples) for samples in self._utterances]
+    def __init__(self, utterances: Sequence[np.ndarray]):
+        self._utterances = utterances
+        self.lengths = [len(samples) for samples in utterances]
 
     def blocks(self, total: int, size: int) -> Iterator[np.ndarray]:
         """The first `total` samples in blocks (n,) float32 of at most `size`."""

@@ -13,7 +13,7 @@ WHOLE_METRICS = ("wer", "cer", "rtf_file")           # of whole utterances; the 
 SPEED_METRICS = ("rtf_file", "rtf_stream", "final_latency_p50", "final_latency_p95", "peak_memory", "startup")
 CAPTION_METRICS = ("flicker", "withdrawn", "first_shown_p50", "endpoint_latency_p50", "endpoint_latency_p95")
 DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "flicker": 2, "withdrawn": 2, "size": 1, "startup": 2,
-          "idle_cpu": 1, "soak_hours": 2, "soak_memory_growth": 1, "soak_rtf_first": 3, "soak_rtf_last": 3, "soak_lost": 1}
+          "idle_cpu": 1, "soak_memory_growth": 1, "soak_rtf_first": 3, "soak_rtf_last": 3, "soak_lost": 1}
 HEADINGS = {
     "rtf_file": "whole files, × real time", "rtf_stream": "streaming, × real time", "final_latency_p50": "speech to final, p50 ms",
     "final_latency_p95": "p95 ms", "peak_memory": "peak memory, MB", "startup": "start-up, s", "size": "model files, MB",

@@ -28,13 +28,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr.benchmark.programme import Sound, spoken_s
+from asr.benchmark.sets import read_samples
 from asr.benchmark.workers import memory_mb, prepare
 from asr.client.capture import CaptureQueue
 from asr.client.display import Display
 from asr.client.models import Models, load_models
 from asr.client.recognizer import StreamingRecognizer
 from asr.client.requests import Stop
-from asr.client.session import SessionFile, find_session, read_session
+from asr.client.session import SessionFile, find_sessions, read_session
 from asr.client.worker import Outputs, run
 from asr.config import RATE_HZ
 from asr.errors import AsrError
@@ -192,7 +193,7 @@ def soak(utterances: "Sequence[Utterance]", hours: float, load: Callable = load_
 
 def accounted(listened: Listened, folder: Path) -> Soaked:
     """What was listened to, held against the session in a folder."""
-    finals = read_session(find_session(folder, "last")).finals
+    finals = [final for path in find_sessions(folder) for final in read_session(path).finals]              # one file, or none without words
     words = [word for final in finals for word in final.words]
     starts_s = np.array([word.start_s for word in words])
     ends_s = np.array([word.end_s for word in words])
@@ -207,7 +208,7 @@ def accounted(listened: Listened, folder: Path) -> Soaked:
 def _in_process(theirs: Connection, utterances: "Sequence[Utterance]", hours: float, load: Callable, folder: str):
     prepare()
     try:
-        theirs.send(listen(Sound(utterances), hours, load(), Path(folder), theirs.send))
+        theirs.send(listen(Sound([read_samples(utterance) for utterance in utterances]), hours, load(), Path(folder), theirs.send))
     except Exception as error:       # raised by the process that waits
         theirs.send(error)
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -89,11 +89,12 @@ class Outputs:
         """Tell the user, on every screen."""
         self._on_screens(lambda screen: screen.remark(text))
 
-    def mark(self, at_s: float):
-        """Mark a moment, `at_s` from the start, in the session."""
+    def mark(self, at_s: float, started: datetime):
+        """Mark a moment, `at_s` from when it `started`, in the session."""
         if self.session:
             self.session.add_mark(at_s)
-        self.remark(f"marked at {datetime.now():%H:%M:%S}" + ("" if self.session else ", in this view alone: the session is not kept"))
+        moment = (started + timedelta(seconds=at_s)).astimezone()
+        self.remark(f"marked at {moment:%H:%M:%S}" + ("" if self.session else ", in this view alone: the session is not kept"))
 
     def status(self, status: Status):
         """How the listening goes, on the screens that show it."""
@@ -231,7 +232,7 @@ class _Listening:
     def _do_requests(self, remarks: "Remarks"):
         for request in self._requests.take():
             if request is Request.MARK:
-                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s)
+                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s, self._source.started)
                 continue
             self._step(remarks, 0)   # what was said before the key was pressed
             if not self._paused:
