@@ -112,8 +112,8 @@ def test_a_soak_in_a_process_of_its_own(tiny_bundle, tmp_path):
                                           "--output", str(output)], catch_exceptions=False)
     assert done.exit_code == 0
     rows = read_rows(output)
-    metrics = {"soak_hours", "soak_rtf_first", "soak_rtf_last", "soak_memory", "soak_memory_growth", "soak_finals", "soak_words",
-               "soak_unheard", "soak_lost"}
+    metrics = {"soak_hours", "soak_rtf_first", "soak_rtf_last", "soak_memory_growth", "soak_finals", "soak_words", "soak_unheard",
+               "soak_lost"}
     assert {row.metric for row in rows} == set(json.loads(done.stdout.splitlines()[-1])) == metrics
     assert {row.set for row in rows} == {"asr live:0.005 h"}
     assert {row.metric: row.value for row in rows}["soak_lost"] == 0
@@ -141,6 +141,6 @@ def test_the_table_of_endurance():
     rows = [make_row(metric, "asr live", "asr", "auto", "320 beam", value) for metric, value in figures.items()]
     rows += [make_row("idle_cpu", f"asr live, {kind}", "asr", "auto", "320 beam", 2.14) for kind in LEVELS_DBFS]
     text = report.readme_tables(rows)
-    for line in ("| sound without a break, hours | 4 |", "| its growth after the first ten minutes, MB | 3.2 |",
+    for line in ("| sound without a break, hours | 4 |", "| growth of memory after the first ten minutes, MB | 3.2 |",
                  "| work in the last quarter, × real time | 0.031 |", "| of a core while there is silence, % | 2.1 |"):
         assert line in text

@@ -34,7 +34,6 @@ METRICS = {                      # name -> unit
     "idle_cpu": "%",             # of one core, while nobody speaks
     "soak_hours": "h",           # these of the soak are explained in soak.py
     "soak_memory_growth": "MB",
-    "soak_memory": "MB",
     "soak_rtf_first": "s/s",
     "soak_rtf_last": "s/s",
     "soak_finals": "finals",

@@ -6,7 +6,6 @@ nothing needs to be dropped.
 
     soak_hours             of sound
     soak_memory_growth     highest resident memory after the first ten minutes of sound, less what it was then
-    soak_memory            highest resident memory after the first ten minutes
     soak_rtf_first, _last  processor time for a second of sound, in the first and in the last quarter
     soak_finals, soak_words    in the session's file at its end
     soak_lost              seconds of sound that were delivered and did not get to the recogniser
@@ -125,7 +124,7 @@ class Watch:
         """Those of memory, where the system tells it, and of time."""
         figures = {}
         if self._highest_mb:
-            figures = {"soak_memory": self._highest_mb, "soak_memory_growth": self._highest_mb - self._settled_mb}
+            figures = {"soak_memory_growth": self._highest_mb - self._settled_mb}
         for name, quarter in (("soak_rtf_first", 0), ("soak_rtf_last", -2)):
             (from_s, from_cpu_s), (to_s, to_cpu_s) = self._marks[quarter], self._marks[quarter + 1]
             figures[name] = (to_cpu_s - from_cpu_s) / (to_s - from_s)

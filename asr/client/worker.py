@@ -140,6 +140,7 @@ class _Listening:
         self._gauge = Gauge()
         self._paused = False
         self._unheard = 0            # samples that passed while paused, for the recognizer still to skip
+        self._problem: AsrError | None = None                # why the source was left
 
     def caption(self) -> bool:
         """Caption until the end, a stop or a problem; whether the source may come back."""
@@ -151,6 +152,7 @@ class _Listening:
                 break
             self._do_requests(remarks)
             self._tell_status()
+        self._problem = problem
         self._do_requests(remarks)   # a mark set just before quitting
         if not problem or not source.may_return:
             source.close()
@@ -164,7 +166,7 @@ class _Listening:
         """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
         source, outputs = self._source, self._outputs
         lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
-        outputs.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
+        outputs.remark(f"asr: {self._problem}; plug it in again and captions go on, Ctrl-C ends")
         self._gauge.lose_device()
         self._tell_status()
         while not source.reopen():
