@@ -23,7 +23,7 @@ CAPTION_HEADINGS = {
     "first_shown_p50": "end of a word to its first showing, p50 ms",
     "endpoint_latency_p50": "end of the pause to the final text, p50 ms", "endpoint_latency_p95": "the same, p95 ms",
 }
-ENDURANCE_HEADINGS = {                               # (metric, set) -> heading
+SOAK_HEADINGS = {                                    # (metric, set) -> heading
     ("soak_hours", PROGRAM): "sound without a break, hours",
     ("soak_words", PROGRAM): "words kept",
     ("soak_lost", PROGRAM): "sound lost, s",
@@ -31,10 +31,14 @@ ENDURANCE_HEADINGS = {                               # (metric, set) -> heading
     ("soak_memory_growth", PROGRAM): "growth of memory after the first ten minutes, MB",
     ("soak_rtf_first", PROGRAM): "work in the first quarter, × real time",
     ("soak_rtf_last", PROGRAM): "work in the last quarter, × real time",
-    ("idle_cpu", f"{PROGRAM}, silence"): "of a core while there is silence, %",
-    ("idle_cpu", f"{PROGRAM}, noise"): "of a core while there is noise of -60 dBFS, %",
 }
-OF_PROGRAMS = ("size", "startup", "peak_memory", "soak_finals", *(metric for metric, _ in ENDURANCE_HEADINGS))
+IDLE_HEADINGS = {
+    ("idle_cpu", f"{PROGRAM}, silence"): "of a core in silence, %",
+    ("idle_cpu", f"{PROGRAM}, noise"): "of a core in noise of -60 dBFS, %",
+}
+ENDURANCE = (("Live captions for hours, of speech with pauses, silence and noise between", SOAK_HEADINGS),
+             ("Live captions while nobody speaks", IDLE_HEADINGS))
+OF_PROGRAMS = ("size", "startup", "peak_memory", "soak_finals", *(metric for metric, _ in SOAK_HEADINGS | IDLE_HEADINGS))
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -112,11 +116,10 @@ def readme_tables(rows: Sequence[Row]) -> str:
         names = [metric for metric in CAPTION_METRICS if any(of == metric for of, _ in captions)]
         parts.append("Live captions in chunks of 320 ms, recordings joined into one session:\n\n" + markdown(
             ["", *sets], [[CAPTION_HEADINGS[metric], *(shown(metric, captions.get((metric, name))) for name in sets)] for metric in names]))
-    endurance = {(row.metric, row.set): row.value for row in rows if (row.metric, row.set) in ENDURANCE_HEADINGS}
-    if endurance:
-        parts.append("Live captions for hours, of speech with pauses, silence and noise, and while nobody speaks:\n\n" + markdown(
-            ["", PROGRAM], [[heading, shown(metric, endurance[metric, name])] for (metric, name), heading in ENDURANCE_HEADINGS.items()
-                            if (metric, name) in endurance]))
+    values = {(row.metric, row.set): row.value for row in rows}
+    for title, headings in ENDURANCE:
+        if lines := [[heading, shown(of[0], values[of])] for of, heading in headings.items() if of in values]:
+            parts.append(f"{title}:\n\n{markdown(['', PROGRAM], lines)}")
     commits: dict[str, set[str]] = {}
     for row in rows:
         if ":" not in row.set:
