@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -162,20 +163,27 @@ def test_a_full_disk_loses_nothing_once_there_is_room(tmp_path):
 
 
 def test_a_disk_that_fills_up_under_a_program(asr, spoken, tmp_path):
-    """Captions of both utterances are shown, one line says what to do, and what got onto the disk whole can be read."""
+    """Captions go on, one line says what to do and one at the end what is missing; what got onto the disk whole can be read."""
+    nothing = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+    out, err = done(asr("live", "--keep", "--input", spoken, before=nothing))
+    assert (out, err.count("asr: ")) == ("one two\nthree four\n", 2)
+    assert list((tmp_path / "data" / "kept").iterdir()) == []
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400)); "            # the head and one utterance
     out, err = done(asr("live", "--keep", "--input", spoken, before=full))
     assert out == "one two\nthree four\n"
     session = read_session(find_session(tmp_path / "data" / "kept", "last"))
     assert [line for line in err.splitlines() if line.startswith("asr: ")] == [
         f"asr: {session.path}: File too large; captions go on and are written as soon as that is possible: make room, or say with "
-        "--sessions where to keep them"]
+        "--sessions where to keep them",
+        f"asr: {session.path}: the captions since then could not be written to the end: they were shown, and are not kept"]
     assert [final.text for final in session.finals] == ["one two"]
 
 
-def test_a_disk_that_fails_ends_the_recording_alone(tmp_path):
-    """One line, and what was recorded can be read."""
+@pytest.mark.parametrize(("free_bytes", "reason"), [(1 << 40, "System error."), (4095, "No space left on device")])
+def test_a_disk_that_fails_ends_the_recording_alone(tmp_path, monkeypatch, free_bytes, reason):
+    """One line, which says so where there is no room, and what was recorded can be read."""
     told = []
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=free_bytes))
     sound = Recording(session_file(tmp_path), RATE_HZ, told.append)
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
     sound.add(noise)
@@ -188,7 +196,7 @@ def test_a_disk_that_fails_ends_the_recording_alone(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     sound.close()
     assert len(told) == 1
-    assert "captions go on" in told[0]
+    assert told[0].endswith(f"-001.flac: {reason}; the sound is not recorded any more, captions go on")
 
 
 def test_parts_join_without_a_seam(tmp_path):
