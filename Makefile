@@ -13,7 +13,7 @@ CLIENT_SIZE := about 50 MB
 DEVELOPMENT_SIZE := about 3 GB, most of it torch
 PEERS_SIZE := about 250 MB
 
-.PHONY: help captions test lint train export benchmark test-client clean
+.PHONY: help captions test lint train export benchmark soak test-client clean
 
 help:  ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ export: .venv-dev/ready  ## turn CHECKPOINT=FILE into BUNDLE=FOLDER, with a repo
 
 benchmark: .venv-dev/ready $(if $(findstring --peers,$(ARGS)),.venv-dev/peers)  ## measure errors, speed, latency, memory; ARGS="--speech ../shared/speech --peers" for more
 	@.venv-dev/bin/asr benchmark $(ARGS)
+
+soak: .venv-dev/ready  ## four hours of sound as fast as can be heard (minutes): memory, speed, losses; ARGS="--hours 0.5"
+	@.venv-dev/bin/asr benchmark --parts idle,soak $(ARGS)
 
 test-client:  ## install the client alone in a new environment, without torch, and use it
 	@rm -rf .venv-client

@@ -74,7 +74,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:          # `asr ... | head`: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
-    except (AsrError, ModuleNotFoundError, OSError) as error:
+    except (AsrError, ImportError, OSError) as error:
+        if interrupted(error):
+            sys.exit(INTERRUPTED)
         told = as_told(error)
         if told is None:
             raise
@@ -94,6 +96,11 @@ def as_told(error: Exception) -> AsrError | None:
         place = f"{error.filename}: " if error.filename is not None else ""
         return AsrError(f"{place}{error.strerror}")
     return None
+
+
+def interrupted(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C: while a compiled module loads, an ImportError does."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or interrupted(error.__cause__ or error.__context__))
 
 
 def extra_of(module: str) -> str | None:

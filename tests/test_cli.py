@@ -118,6 +118,15 @@ def test_ctrl_c_ends_with_130_and_no_traceback():
     assert error.strip() == ""
 
 
+def test_ctrl_c_while_a_compiled_module_loads(run):
+    """Such a module makes an ImportError of it: that is no bug, and ends as Ctrl-C does; any other keeps its traceback."""
+    def load(cause: BaseException | None):
+        raise ImportError("initialization failed") from cause
+    assert run(lambda: load(KeyboardInterrupt())) == (130, "", "")
+    with pytest.raises(ImportError, match="initialization failed"):
+        run(lambda: load(None))
+
+
 def test_a_reader_that_goes_away_is_no_error():
     """`asr ... | head -1` prints no traceback."""
     program = ("import click\nfrom asr import cli\n"

@@ -1,5 +1,6 @@
 """The real way from a microphone: PulseAudio plays a recording, PortAudio hears it as ALSA's default device."""
 
+import json
 import re
 import signal
 import subprocess
@@ -147,6 +148,30 @@ def test_a_microphone_that_is_pulled_out_and_plugged_in(live, server, recordings
     kept = subprocess.run([sys.executable, "-m", "asr", "sessions", "show"], env=server.environment, cwd=ROOT, capture_output=True,
                           text=True, check=True)
     assert [line.partition("  ")[2] for line in kept.stdout.splitlines()] == [first.strip(), *out.splitlines()]
+
+
+@pytest.mark.usefixtures("english")
+def test_a_program_that_was_stopped_hears_what_was_said_meanwhile(live, server, recordings):
+    """Five seconds without the CPU lose no word: the sound system has kept them, and its microphone is not taken for a broken one."""
+    program = live()
+    played = threading.Thread(target=server.play, args=(recordings / "sample.flac",))
+    played.start()
+    time.sleep(2.5)
+    program.send_signal(signal.SIGSTOP)
+    time.sleep(5)
+    program.send_signal(signal.SIGCONT)
+    played.join()
+    time.sleep(1)
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=60)
+    assert (program.returncode, told(err)) == (0, [])
+    shown = subprocess.run([sys.executable, "-m", "asr", "sessions", "export", "--format", "json"], env=server.environment, cwd=ROOT,
+                           capture_output=True, text=True, check=True)
+    words = json.loads(shown.stdout)["words"]
+    assert [word["text"] for word in words] == out.split()
+    assert len(words) > 60
+    assert max(np.diff([word["start_s"] for word in words])) < 4.5             # no hole of 5 s, and the times are those of the file:
+    assert words[-1]["end_s"] - words[0]["start_s"] == pytest.approx(34, abs=1)
 
 
 def test_devices_are_found_by_number_and_by_part_of_the_name(server):

@@ -188,3 +188,26 @@ def test_an_input_damaged_part_way(live, spoken):
     out, err = program.communicate(timeout=60)
     assert (program.returncode, out) == (1, "one two\n")
     assert err.splitlines()[-1].startswith(f"asr: {spoken}: cut short after 1.5 of 4.0 s")
+
+
+def test_a_program_that_was_stopped_catches_up(live, spoken):
+    """Without the CPU for 5 s while the sound goes on, nothing is lost, and captions are soon as close behind the sound as before."""
+    seconds = 14
+    words = [*SPOKEN, ("five", 5.2, 5.6), ("six", 5.68, 6.2), ("seven", 11, 11.4), ("eight", 11.48, 12)]
+    soundfile.write(spoken, recording(words, seconds), RATE_HZ)
+    program = live("--input", spoken)
+    with patience(program):
+        assert program.stderr.readline().startswith("ready in ")
+        started_s = time.monotonic()                         # the sound has been on for a moment
+        assert program.stdout.readline() == "one two\n"
+        program.send_signal(signal.SIGSTOP)
+        time.sleep(5)
+        program.send_signal(signal.SIGCONT)
+        lines = [(program.stdout.readline(), time.monotonic() - started_s) for _ in range(3)]
+    out, err = program.communicate(timeout=PATIENCE_S)
+    ended_s = time.monotonic() - started_s
+    assert [line for line, _ in lines] == ["three four\n", "five six\n", "seven eight\n"]
+    assert lines[2][1] < 12 + 3                              # a lag that stayed would be one of 5 s
+    assert ended_s < seconds + 3
+    assert (program.returncode, out, told(err)) == (0, "", [])
+    assert "dropped" not in err

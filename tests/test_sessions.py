@@ -1,25 +1,31 @@
 """What `asr live` keeps: each final before it is shown, the sound if asked for, whatever ends the program; and `asr sessions`."""
 
+import contextlib
 import json
 import re
 import resource
 import signal
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr.client.captions import Final
+from asr.client.playback import Playback
+from asr.client.recognizer import StreamingRecognizer
 from asr.client.recording import Recording, read_parts
+from asr.client.requests import Request, Requests, Stop
 from asr.client.session import SessionFile, find_session, find_sessions, read_session
+from asr.client.worker import Outputs, run
 from asr.config import RATE_HZ
 from asr.decoding.hypothesis import Word
 from asr.errors import AsrError, AudioError
 from tests.test_live import PROGRAM, ROOT, SPOKEN
-from tests.tones import recording
+from tests.tones import recording, tone_models
 
 TONES = "import asr.client.models as m, tests.tones as t; import asr.client.recognizer as r; r.load_models = lambda *_: t.tone_models(); "
 
@@ -33,13 +39,13 @@ def spoken(tmp_path):
 
 @pytest.fixture
 def asr(tmp_path):
-    """Starts `asr` with models that hear tones; sessions lie in tmp_path/data/kept."""
+    """Starts `asr` with models that hear tones, after the statements of `before`; sessions lie in tmp_path/data/kept."""
     started = []
 
-    def start(command, *arguments) -> subprocess.Popen:
+    def start(command, *arguments, before: str = "") -> subprocess.Popen:
         words = [command, "--sessions", tmp_path / "data" / "kept", *arguments]
-        started.append(subprocess.Popen([sys.executable, "-c", TONES + PROGRAM, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen([sys.executable, "-c", before + TONES + PROGRAM, *map(str, words)], cwd=ROOT,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         return started[-1]
 
     yield start
@@ -156,9 +162,28 @@ def test_a_full_disk_loses_nothing_once_there_is_room(tmp_path):
     assert (read.damaged, len(told), read.ended is None) == (0, 2, False)
 
 
-def test_a_disk_that_fails_ends_the_recording_alone(tmp_path):
-    """One line, and what was recorded can be read."""
+def test_a_disk_that_fills_up_under_a_program(asr, spoken, tmp_path):
+    """Captions go on, one line says what to do and one at the end what is missing; what got onto the disk whole can be read."""
+    nothing = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+    out, err = done(asr("live", "--keep", "--input", spoken, before=nothing))
+    assert (out, err.count("asr: ")) == ("one two\nthree four\n", 2)
+    assert list((tmp_path / "data" / "kept").iterdir()) == []
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400)); "            # the head and one utterance
+    out, err = done(asr("live", "--keep", "--input", spoken, before=full))
+    assert out == "one two\nthree four\n"
+    session = read_session(find_session(tmp_path / "data" / "kept", "last"))
+    assert [line for line in err.splitlines() if line.startswith("asr: ")] == [
+        f"asr: {session.path}: File too large; captions go on and are written as soon as that is possible: make room, or say with "
+        "--sessions where to keep them",
+        f"asr: {session.path}: the captions since then could not be written to the end: they were shown, and are not kept"]
+    assert [final.text for final in session.finals] == ["one two"]
+
+
+@pytest.mark.parametrize(("free_bytes", "reason"), [(1 << 40, "System error."), (4095, "No space left on device")])
+def test_a_disk_that_fails_ends_the_recording_alone(tmp_path, monkeypatch, free_bytes, reason):
+    """One line, which says so where there is no room, and what was recorded can be read."""
     told = []
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=free_bytes))
     sound = Recording(session_file(tmp_path), RATE_HZ, told.append)
     noise = np.random.default_rng(1).uniform(-0.5, 0.5, RATE_HZ).astype(np.float32)
     sound.add(noise)
@@ -171,7 +196,7 @@ def test_a_disk_that_fails_ends_the_recording_alone(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     sound.close()
     assert len(told) == 1
-    assert "captions go on" in told[0]
+    assert told[0].endswith(f"-001.flac: {reason}; the sound is not recorded any more, captions go on")
 
 
 def test_parts_join_without_a_seam(tmp_path):
@@ -223,6 +248,73 @@ def test_damaged_and_foreign_files(tmp_path):
             read_session(session.path)
     with pytest.raises(AsrError, match="No such file"):
         read_session(tmp_path / "absent.jsonl")
+
+
+def test_a_file_that_is_cut_anywhere(tmp_path):
+    """Wherever in a write the program or the machine was ended, all finals whose lines are whole are read."""
+    session = session_file(tmp_path)
+    for text in ("one two", "three", "four five six"):
+        session.add(final(text))
+    session.close()
+    whole = session.path.read_bytes()
+    expected = [final.text for final in read_session(session.path).finals]
+    head = whole.index(b"\n")
+    for length in range(head, len(whole)):
+        session.path.write_bytes(whole[:length])
+        lines = json_lines(whole[:length])
+        read = read_session(session.path)
+        assert [final.text for final in read.finals] == expected[:lines - 1]
+        assert read.ended is None or length == len(whole) - 1                  # the last line lacks no more than its end
+
+
+def json_lines(data: bytes) -> int:
+    """How many lines of it are whole JSON, the last perhaps without the sign that ends it."""
+    count = 0
+    for line in data.splitlines():
+        with contextlib.suppress(ValueError):
+            json.loads(line)
+            count += 1
+    return count
+
+
+def test_a_clock_that_is_set_moves_no_times(tmp_path, monkeypatch):
+    """When the system's clock goes back by an hour during a session, its finals and marks have the times of the sound as before."""
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            """An hour ago."""
+            return datetime.now(tz) - timedelta(hours=1)
+
+    class Setter:
+        """Sets the clock with the first final, and marks that moment; remembers remarks."""
+
+        def __init__(self):
+            self.remarks = []
+
+        def show(self, caption):
+            """Set it."""
+            if isinstance(caption, Final) and caption.text == "one two":
+                for module in ("session", "status", "worker", "playback"):
+                    monkeypatch.setattr(f"asr.client.{module}.datetime", SetBack)
+                requests.put(Request.MARK)
+
+        def remark(self, text):
+            """Remember."""
+            self.remarks.append(text)
+
+        def close(self):
+            """Nothing."""
+
+    requests, setter = Requests(), Setter()
+    soundfile.write(tmp_path / "spoken.wav", recording(SPOKEN, 4.5), RATE_HZ)
+    source = Playback(tmp_path / "spoken.wav")
+    session = SessionFile(tmp_path, source.name, "tones", print, started=source.started)
+    run(source, StreamingRecognizer(models=tone_models()), Outputs((setter,), session), Stop(), requests)
+    read = read_session(session.path)
+    assert [word.start_s for word in read.words] == pytest.approx([start for _, start, _ in SPOKEN], abs=0.05)
+    assert 1.2 < read.marks_s[0] < 4.5
+    assert read.started == source.started.replace(microsecond=0)
+    assert setter.remarks == [f"marked at {(source.started + timedelta(seconds=read.marks_s[0])).astimezone():%H:%M:%S}"]
 
 
 def test_marks(asr, tmp_path):

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import termios
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -265,6 +265,26 @@ def test_times_count_from_when_the_sound_began(monkeypatch):
     terminal.status(Status("m", started=datetime(2026, 1, 2, 3, 4, 5).astimezone()))
     until(lambda: "03:05:06" in terminal._screen.written)
     terminal.close()
+
+
+def test_a_clock_that_is_set_moves_no_remark(monkeypatch):
+    """When the system's clock goes back by an hour, what is told afterwards stands at the time that it would have had."""
+    class SetBack(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            """An hour ago."""
+            return datetime.now(tz) - timedelta(hours=1)
+
+    monkeypatch.setattr("asr.client.terminal.FullScreen", SlowScreen)
+    monkeypatch.setattr(SlowScreen, "size", lambda _: (24, 140))
+    terminal = Terminal(Requests(), Stop())
+    terminal.status(Status("m", started=datetime.now().astimezone() - timedelta(minutes=5)))
+    monkeypatch.setattr("asr.client.terminal.datetime", SetBack)
+    terminal.remark("told late")
+    until(lambda: "told late" in terminal._screen.written)
+    terminal.close()
+    times = [(datetime.now() - timedelta(seconds=ago)).strftime("%H:%M:%S") for ago in range(60)]
+    assert any(time_of_day in terminal._screen.written for time_of_day in times)
 
 
 class BrokenScreen(SlowScreen):

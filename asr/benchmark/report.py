@@ -12,17 +12,33 @@ MAIN_PRECISION, MAIN_MODE, MAIN_STREAM_MODE = "int8", "full beam", "320 beam"
 WHOLE_METRICS = ("wer", "cer", "rtf_file")           # of whole utterances; the others are of streams
 SPEED_METRICS = ("rtf_file", "rtf_stream", "final_latency_p50", "final_latency_p95", "peak_memory", "startup")
 CAPTION_METRICS = ("flicker", "withdrawn", "first_shown_p50", "endpoint_latency_p50", "endpoint_latency_p95")
-DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "flicker": 2, "withdrawn": 2, "size": 1, "startup": 2}
+DIGITS = {"wer": 1, "cer": 1, "rtf_file": 3, "rtf_stream": 3, "flicker": 2, "withdrawn": 2, "size": 1, "startup": 2,
+          "idle_cpu": 1, "soak_memory_growth": 1, "soak_rtf_first": 3, "soak_rtf_last": 3, "soak_lost": 1}
 HEADINGS = {
     "rtf_file": "whole files, × real time", "rtf_stream": "streaming, × real time", "final_latency_p50": "speech to final, p50 ms",
     "final_latency_p95": "p95 ms", "peak_memory": "peak memory, MB", "startup": "start-up, s", "size": "model files, MB",
 }
-
 CAPTION_HEADINGS = {
     "flicker": "words changed after they were shown, per final word", "withdrawn": "of these, taken back",
     "first_shown_p50": "end of a word to its first showing, p50 ms",
     "endpoint_latency_p50": "end of the pause to the final text, p50 ms", "endpoint_latency_p95": "the same, p95 ms",
 }
+SOAK_HEADINGS = {                                    # (metric, set) -> heading
+    ("soak_hours", PROGRAM): "sound without a break, hours",
+    ("soak_words", PROGRAM): "words kept",
+    ("soak_lost", PROGRAM): "sound lost, s",
+    ("soak_unheard", PROGRAM): "utterances without a word",
+    ("soak_memory_growth", PROGRAM): "growth of memory after the first ten minutes, MB",
+    ("soak_rtf_first", PROGRAM): "work in the first quarter, × real time",
+    ("soak_rtf_last", PROGRAM): "work in the last quarter, × real time",
+}
+IDLE_HEADINGS = {
+    ("idle_cpu", f"{PROGRAM}, silence"): "of a core in silence, %",
+    ("idle_cpu", f"{PROGRAM}, noise"): "of a core in noise of -60 dBFS, %",
+}
+ENDURANCE = (("Live captions for hours, of speech with pauses, silence and noise between", SOAK_HEADINGS),
+             ("Live captions while nobody speaks", IDLE_HEADINGS))
+OF_PROGRAMS = ("size", "startup", "peak_memory", "soak_finals", *(metric for metric, _ in SOAK_HEADINGS | IDLE_HEADINGS))
 
 
 def print_rows(rows: Sequence[Row]) -> None:
@@ -35,7 +51,7 @@ def print_rows(rows: Sequence[Row]) -> None:
         chosen = [row for row in rows if row.metric == metric]
         if not chosen:
             continue
-        of_speech = metric not in ("size", "startup", "peak_memory")
+        of_speech = metric not in OF_PROGRAMS
         lines: dict[tuple[str, ...], dict[str, float]] = {}
         for row in chosen:
             of = (row.system, row.precision, row.mode)
@@ -68,7 +84,7 @@ def summary(rows: Iterable[Row]) -> str:
 
 def is_main(row: Row) -> bool:
     """Whether a row belongs to the one condition that stands for its system."""
-    if row.system != "asr" or row.metric == "size" or row.set == PROGRAM:
+    if row.system != "asr" or row.metric == "size" or row.set.startswith(PROGRAM):
         return True
     return row.precision == MAIN_PRECISION and row.mode == (MAIN_MODE if row.metric in WHOLE_METRICS else MAIN_STREAM_MODE)
 
@@ -100,6 +116,10 @@ def readme_tables(rows: Sequence[Row]) -> str:
         names = [metric for metric in CAPTION_METRICS if any(of == metric for of, _ in captions)]
         parts.append("Live captions in chunks of 320 ms, recordings joined into one session:\n\n" + markdown(
             ["", *sets], [[CAPTION_HEADINGS[metric], *(shown(metric, captions.get((metric, name))) for name in sets)] for metric in names]))
+    values = {(row.metric, row.set): row.value for row in rows}
+    for title, headings in ENDURANCE:
+        if lines := [[heading, shown(of[0], values[of])] for of, heading in headings.items() if of in values]:
+            parts.append(f"{title}:\n\n{markdown(['', PROGRAM], lines)}")
     commits: dict[str, set[str]] = {}
     for row in rows:
         if ":" not in row.set:

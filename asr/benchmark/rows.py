@@ -31,6 +31,15 @@ METRICS = {                      # name -> unit
     "peak_memory": "MB",
     "size": "MB",
     "startup": "s",
+    "idle_cpu": "%",             # of one core, while nobody speaks
+    "soak_hours": "h",           # these of the soak are explained in soak.py
+    "soak_memory_growth": "MB",
+    "soak_rtf_first": "s/s",
+    "soak_rtf_last": "s/s",
+    "soak_finals": "finals",
+    "soak_words": "words",
+    "soak_unheard": "utterances",
+    "soak_lost": "s",
 }
 LIBRARY, PROGRAM, WHOLE = "library", "asr live", "all files"       # in place of a set: what was started, whose size it is
 SET_ORDER = ("recordings", "dev-libri", "dev-cv", "dev-l2", "test-libri", "test-cv", "test-l2")

@@ -1,7 +1,7 @@
 """The benchmark's parts, one after the other; each hands its rows over as soon as it has them, so that an interrupted run keeps them.
 
-A part is error rates of one system on one set, its speed there, how steady its captions are, its start, or its sizes. Peers are
-loaded in processes of their own.
+A part is error rates of one system on one set, its speed there, how steady its captions are, its start, its sizes, what `asr live`
+costs while nobody speaks, or hours of it. Peers are loaded in processes of their own.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,9 +18,12 @@ from asr.benchmark.systems import load_peer
 from asr.benchmark.systems.own import Asr
 from asr.benchmark.wer import AsrTexts, Grid, PeerTexts, score_set
 from asr.benchmark.workers import run_alone
+from asr.errors import AsrError
 
-PARTS = ("errors", "speed", "captions", "start", "size")
+PARTS = ("errors", "speed", "captions", "start", "size", "idle", "soak")
+USUAL_PARTS = PARTS[:-1]                             # a soak takes long: it is asked for
 SPEED_UTTERANCES = 40                                # of a set; spread over it
+HOURS = 4.0                                          # of a soak
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Plan:
 
     sets: tuple[SpeechSet, ...]
     systems: tuple[str, ...] = ("asr",)
-    parts: tuple[str, ...] = PARTS
+    parts: tuple[str, ...] = USUAL_PARTS
     grid: Grid = field(default_factory=Grid)
     bundle: str | None = None
     jobs: int = 1
+    hours: float = HOURS
 
 
+LIVE = "auto", "320 beam"                            # precision and mode of `asr live` without options
 Begin = Callable[[str, int], Callable[[], None]]     # (what, number of steps) -> function to call for each step done
 
 
@@ -74,6 +79,8 @@ def run(plan: Plan, begin: Begin = lambda what, steps: lambda: None) -> Iterator
             yield rows
         if "size" in plan.parts:
             yield own_sizes(plan.bundle) if system == "asr" else peer_sizes(system)
+    if "asr" in plan.systems:
+        yield from endurance(plan, begin)
 
 
 def loaders(system: str, plan: Plan) -> list[Callable]:
@@ -100,7 +107,43 @@ def live_rows(plan: Plan) -> list[Row]:
     sample = project_root() / "recordings" / "sample.flac"
     if not sample.exists():
         return []
-    return [make_row(metric, PROGRAM, "asr", "auto", "320 beam", value) for metric, value in run_live(sample, plan.bundle).items()]
+    return [make_row(metric, PROGRAM, "asr", *LIVE, value) for metric, value in run_live(sample, plan.bundle).items()]
+
+
+def endurance(plan: Plan, begin: Begin) -> Iterator[list[Row]]:
+    """What `asr live` costs while nobody speaks, and a soak in the speech of all sets, each as the plan has it."""
+    from asr.benchmark.idle import LEVELS_DBFS, idle_cpu
+    from asr.benchmark.soak import soak
+    from asr.client.models import load_models
+
+    load = partial(load_models, plan.bundle)
+    if "idle" in plan.parts:
+        advance = begin("asr live: while nobody speaks", len(LEVELS_DBFS))
+        for kind in LEVELS_DBFS:
+            yield [make_row("idle_cpu", f"{PROGRAM}, {kind}", "asr", *LIVE, run_alone(idle_cpu, load, kind))]
+            advance()
+    if "soak" in plan.parts:
+        utterances = [utterance for speech_set in plan.sets for utterance in speech_set.first(SPEED_UTTERANCES).utterances]
+        minutes = round(60 * plan.hours)
+        advance = begin(f"asr live: minutes of {plan.hours:g} h of sound", minutes)
+        done_minutes = 0
+
+        def advance_to(heard_s: float):
+            nonlocal done_minutes
+            while done_minutes < min(minutes, heard_s // 60):
+                advance()
+                done_minutes += 1
+
+        found = soak(utterances, plan.hours, load, advance_to)
+        advance_to(3600 * plan.hours)
+        yield [make_row(metric, soak_name(plan.hours), "asr", *LIVE, value) for metric, value in found.figures.items()]
+        if found.remarks:
+            raise AsrError(f"a soak should give no cause for remarks, and this did: {'; '.join(found.remarks)}")
+
+
+def soak_name(hours: float) -> str:
+    """In place of a set. A soak cut short says so, so that its figures never pass for those of a whole one."""
+    return PROGRAM if hours >= HOURS else f"{PROGRAM}:{hours:g} h"
 
 
 def own_sizes(bundle_path: str | None) -> list[Row]:

@@ -46,11 +46,20 @@ def run_alone(function: Callable, *arguments):
 
 def peak_memory_mb(process: int | str = "self") -> float | None:
     """Peak resident memory of a process, None where the system does not tell (other than Linux) or the process has ended."""
+    return _memory_mb(process, "VmHWM:")
+
+
+def memory_mb(process: int | str = "self") -> float | None:
+    """Its resident memory now, None as before."""
+    return _memory_mb(process, "VmRSS:")
+
+
+def _memory_mb(process: int | str, name: str) -> float | None:
     try:
         lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), None)
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith(name)), None)
 
 
 _worker = {}                                         # of a worker process: its recogniser, loaded once
@@ -68,11 +77,11 @@ def _texts(load: Callable, utterances: "Sequence[Utterance]", jobs: int) -> Iter
 
 def _pool(jobs: int, one_core: bool = False) -> ProcessPoolExecutor:
     # "spawn": a forked child would begin with the memory, and the locks, of this process
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _prepare, (one_core,))
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), prepare, (one_core,))
 
 
-def _prepare(one_core: bool) -> None:
-    """Sets up a process of a pool, before anything is loaded in it."""
+def prepare(one_core: bool = False) -> None:
+    """Sets up a process that measures, before anything is loaded in it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)     # Ctrl-C reaches all processes: this one just ends, the first one tells
     os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
     if one_core and hasattr(os, "sched_setaffinity"):          # a library that starts more threads gains nothing by them

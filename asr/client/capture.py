@@ -41,12 +41,16 @@ class CaptureQueue:
         """Copy a block, (n,) or (n, channels) float32, into the queue, or drop it when too much waits."""
         self.last_put_s = time.monotonic()
         if self._put - self._taken + len(samples) > self._limit:
-            self.dropped += len(samples)
-            self._gap += len(samples)
+            self.lose(len(samples))
             return
         self._blocks.put(Captured(samples.copy(), self._gap))
         self._put += len(samples)
         self._gap = 0
+
+    def lose(self, num_samples: int):
+        """Count samples that the system lost before what is put next."""
+        self.dropped += num_samples
+        self._gap += num_samples
 
     def wait(self, timeout_s: float = 2.0):
         """Return when the first sound has come: some devices are open a second before they deliver."""

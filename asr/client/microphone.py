@@ -1,8 +1,10 @@
 """The microphone, through sounddevice (PortAudio): the one module that imports it.
 
 A device is opened at its own rate and channels, for many refuse any other. The callback runs on a real-time thread and only
-copies into the queue; an exception in it would end the stream in silence. A device that is unplugged often shows only in
-that no callback comes any more, so two seconds without one count as gone; `reopen` then takes it up again once it is back.
+counts and copies into the queue; an exception in it would end the stream in silence. A device that is unplugged often shows only in
+that no callback comes any more, so two seconds without one count as gone; `reopen` then takes it up again once it is back. Time in
+which this program itself did not run (Ctrl-Z, a machine that sleeps or is overrun) says nothing about the device: what it recorded
+meanwhile is still to come.
 """
 
 import sys
@@ -10,6 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from asr.client.arrears import AWAY_S, Arrears
 from asr.client.capture import CaptureQueue
 from asr.errors import DeviceError, MissingExtraError
 
@@ -103,6 +106,8 @@ class Microphone:
         self.name = device.name
         self.rate_hz = device.rate_hz
         self.queue = CaptureQueue(device.rate_hz)
+        self._arrears = Arrears(device.rate_hz)
+        self._asked_s = self._here_since_s = time.monotonic()
         self._stream = self._open(device)
         self._stopped = False        # last: the end of an earlier stream may have been told meanwhile
 
@@ -124,6 +129,7 @@ class Microphone:
     def _callback(self, samples, _frames, _time, status):
         if status.input_overflow:
             self.overflows += 1
+        self.queue.lose(self._arrears.after(time.monotonic(), len(samples)))
         self.queue.put(samples)
 
     def _finished(self):
@@ -132,7 +138,11 @@ class Microphone:
     @property
     def problem(self) -> DeviceError | None:
         """What is wrong with the device now, if anything."""
-        if self._stopped or time.monotonic() - self.queue.last_put_s > SILENT_S:
+        now_s = time.monotonic()
+        if now_s - self._asked_s > AWAY_S:                   # the worker asks at every step and while it waits: it was stopped
+            self._here_since_s = now_s
+        self._asked_s = now_s
+        if self._stopped or now_s - max(self.queue.last_put_s, self._here_since_s) > SILENT_S:
             return DeviceError(f"{self.name}: the microphone has stopped delivering sound")
         return None
 

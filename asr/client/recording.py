@@ -5,6 +5,9 @@ program that is killed loses a quarter of a second; such a part lacks its length
 """
 
 import contextlib
+import errno
+import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from asr.errors import AudioError
 from asr.resample import Resampler
 
 PART_S = 600.0
+FULL_BYTES = 1 << 16                 # less room than this is none for sound
 
 
 class Recording:
@@ -68,8 +72,7 @@ class Recording:
             self._file.flush()
         except (OSError, soundfile.SoundFileError) as error:
             self._failed = True
-            reason = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
-            self._tell(f"asr: {path}: {reason}; the sound is not recorded any more, captions go on")
+            self._tell(f"asr: {path}: {_reason(error, path.parent)}; the sound is not recorded any more, captions go on")
             self.close()
             return
         self._written += len(samples)
@@ -80,6 +83,13 @@ class Recording:
         self._file = soundfile.SoundFile(path, "w", self._rate_hz, 1, "PCM_16", format="FLAC")
         self._parts, self._written = self._parts + 1, 0
         self._session.add_audio(path.name)
+
+
+def _reason(error: OSError | soundfile.SoundFileError, folder: Path) -> str:
+    """Why a write failed, as far as it can be told: libsndfile keeps the system's reason to itself ("System error.")."""
+    if not isinstance(error, OSError) and shutil.disk_usage(folder).free < FULL_BYTES:
+        return os.strerror(errno.ENOSPC)
+    return getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
 
 
 def read_parts(paths: Sequence[Path]) -> Iterator[np.ndarray]:

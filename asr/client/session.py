@@ -100,12 +100,16 @@ class SessionFile:
         self._write({"mark_s": round(at_s, 3)})
 
     def close(self) -> None:
-        """Write the last line, if there is a file."""
+        """Write the last line, if there is a file; and tell what it lacks. One that nothing could be written into goes."""
         if self._file is not None:
             self._write({"ended": _now()})
             with contextlib.suppress(OSError):
                 os.close(self._file)
+                if not self._good:
+                    self.path.unlink()
             self._file = None
+            if self._waiting:
+                self.tell(f"asr: {self.path}: the captions since then could not be written to the end: they were shown, and are not kept")
 
     def _write(self, entry: dict) -> None:
         self._waiting += _line(entry)

@@ -14,8 +14,9 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from typing import TextIO
 
@@ -100,6 +101,7 @@ class Terminal:
 
     def _open(self):
         self._started = self._status.started.astimezone()
+        self._started_s = time.monotonic() - (datetime.now(UTC) - self._started).total_seconds()
         self._saved = Saved(self._started)
         self._screen.enter()
         self._suspended_by = signal.signal(signal.SIGTSTP, self._ask_to_suspend)
@@ -159,7 +161,7 @@ class Terminal:
                 self._history.add(self._clock_of(what), what)
 
     def _clock_of(self, what: Partial | Final | str) -> str:
-        at = datetime.now()
+        at = self._started + timedelta(seconds=time.monotonic() - self._started_s)       # the system's clock may be set meanwhile
         if isinstance(what, Final):
             at = self._started + timedelta(seconds=what.start_s)
         elif isinstance(what, Partial) and what.words:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -89,11 +89,12 @@ class Outputs:
         """Tell the user, on every screen."""
         self._on_screens(lambda screen: screen.remark(text))
 
-    def mark(self, at_s: float):
-        """Mark a moment, `at_s` from the start, in the session."""
+    def mark(self, at_s: float, started: datetime):
+        """Mark a moment, `at_s` from when it `started`, in the session."""
         if self.session:
             self.session.add_mark(at_s)
-        self.remark(f"marked at {datetime.now():%H:%M:%S}" + ("" if self.session else ", in this view alone: the session is not kept"))
+        moment = (started + timedelta(seconds=at_s)).astimezone()
+        self.remark(f"marked at {moment:%H:%M:%S}" + ("" if self.session else ", in this view alone: the session is not kept"))
 
     def status(self, status: Status):
         """How the listening goes, on the screens that show it."""
@@ -139,6 +140,7 @@ class _Listening:
         self._gauge = Gauge()
         self._paused = False
         self._unheard = 0            # samples that passed while paused, for the recognizer still to skip
+        self._problem: AsrError | None = None                # why the source was left
 
     def caption(self) -> bool:
         """Caption until the end, a stop or a problem; whether the source may come back."""
@@ -150,6 +152,7 @@ class _Listening:
                 break
             self._do_requests(remarks)
             self._tell_status()
+        self._problem = problem
         self._do_requests(remarks)   # a mark set just before quitting
         if not problem or not source.may_return:
             source.close()
@@ -163,7 +166,7 @@ class _Listening:
         """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
         source, outputs = self._source, self._outputs
         lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
-        outputs.remark(f"asr: {source.problem}; plug it in again and captions go on, Ctrl-C ends")
+        outputs.remark(f"asr: {self._problem}; plug it in again and captions go on, Ctrl-C ends")
         self._gauge.lose_device()
         self._tell_status()
         while not source.reopen():
@@ -231,7 +234,7 @@ class _Listening:
     def _do_requests(self, remarks: "Remarks"):
         for request in self._requests.take():
             if request is Request.MARK:
-                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s)
+                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s, self._source.started)
                 continue
             self._step(remarks, 0)   # what was said before the key was pressed
             if not self._paused:

@@ -1,11 +1,11 @@
-"""`asr benchmark`: error rates, speed, delay, memory, start-up and sizes, beside other recognisers."""
+"""`asr benchmark`: error rates, speed, delay, memory, start-up, sizes and endurance, beside other recognisers."""
 
 import contextlib
 from pathlib import Path
 
 import click
 
-from asr.benchmark.run import PARTS
+from asr.benchmark.run import HOURS, PARTS, USUAL_PARTS
 from asr.benchmark.systems import PEERS
 from asr.benchmark.wer import BLOCKS, DECODERS, PRECISIONS
 
@@ -28,7 +28,9 @@ def choice_list(allowed: tuple[str, ...]):
 @click.option("--sets", "names", default="dev", show_default=True, help="dev, test, all, or names with commas between.")
 @click.option("--peers", is_flag=True, help="Measure PocketSphinx, Moonshine tiny and Whisper tiny.en too.")
 @click.option("--systems", callback=choice_list(SYSTEMS), help=f"Measure only these: {', '.join(SYSTEMS)}.")
-@click.option("--parts", default=",".join(PARTS), show_default=True, callback=choice_list(PARTS), help="What to measure.")
+@click.option("--parts", default=",".join(USUAL_PARTS), show_default=True, callback=choice_list(PARTS),
+              help="What to measure; soak, too, which takes long.")
+@click.option("--hours", type=click.FloatRange(0, min_open=True), default=HOURS, show_default=True, help="Of sound in a soak.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many utterances of each set, spread over it.")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes for error rates.")
 @click.option("--bundle", help="Bundle to measure. Default: the one that comes with the program.")
@@ -41,7 +43,7 @@ def choice_list(allowed: tuple[str, ...]):
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path),
               help="File of rows to add to. Default: recordings/benchmark.json of the clone.")
 @click.option("--readme", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="README whose tables to write anew.")
-def benchmark(speech, names, peers, systems, parts, limit, jobs, bundle, blocks, precisions, decoders, output, readme):
+def benchmark(speech, names, peers, systems, parts, hours, limit, jobs, bundle, blocks, precisions, decoders, output, readme):
     """Measure this recogniser, and its peers, on speech with known words.
 
     Rows are added to a JSON file after each part: a row takes the place of the one with the same metric, set, system, precision and
@@ -51,6 +53,7 @@ def benchmark(speech, names, peers, systems, parts, limit, jobs, bundle, blocks,
     asr benchmark                                       the recordings of the project
     asr benchmark --speech FOLDER --jobs 2              all dev sets of a folder
     asr benchmark --speech FOLDER --sets dev-cv --peers --parts errors
+    asr benchmark --speech FOLDER --parts idle,soak     hours of sound, and what silence costs
     asr benchmark --modes full,320 --precision int8 --decoder beam
     """
     from asr.benchmark.report import print_rows, summary, update_readme
@@ -61,7 +64,7 @@ def benchmark(speech, names, peers, systems, parts, limit, jobs, bundle, blocks,
 
     output = output or (recordings if (recordings := project_root() / "recordings").is_dir() else Path()) / "benchmark.json"
     sets = tuple(speech_set.first(limit) for speech_set in find_sets(speech, names))
-    plan = Plan(sets, systems or (SYSTEMS if peers else SYSTEMS[:1]), parts, Grid(precisions, blocks, decoders), bundle, jobs)
+    plan = Plan(sets, systems or (SYSTEMS if peers else SYSTEMS[:1]), parts, Grid(precisions, blocks, decoders), bundle, jobs, hours)
     measured, rows = [], []
     with progress_bar() as begin:
         for part in run(plan, begin):
