@@ -23,7 +23,7 @@ class LocalCluster:
 
     def __init__(self, folder: str):
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        self.environment |= {"RAY_TMPDIR": folder, "PYTHONPATH": str(ROOT)}
+        self.environment |= {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)}
         self._folder, self._started, self._ports = Path(folder), [], free_ports(2)
         self.address, self.client_address = (f"{kind}127.0.0.1:{port}" for kind, port in zip(("", "ray://"), self._ports))
         self.nodes: list[int] = []

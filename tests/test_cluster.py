@@ -36,13 +36,13 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory, recordings) -> Path:
-    """A folder of four clips, and of three longer recordings that are made of the others."""
+    """A folder of four clips, and of two longer recordings that are made of the others."""
     folder = tmp_path_factory.mktemp("archive")
     short, long = (clips := sorted(recordings.glob("*.opus")))[:4], clips[4:]
     for clip in short:
         shutil.copy(clip, folder)
     sounds = [soundfile.read(clip, dtype="float32")[0] for clip in long]
-    for number in range(3):
+    for number in range(2):
         soundfile.write(folder / f"long{number}.flac", np.concatenate(sounds[number:] + sounds[:number]), 48_000)
     return folder
 
@@ -75,7 +75,7 @@ def test_a_process_and_a_machine_that_die(cluster: LocalCluster, archive, tmp_pa
     assert ended(program) == (0, "", "")
     plain = begin(cluster.environment, "--format", "srt", "--output-dir", tmp_path / "plain", archive)
     assert ended(plain) == (0, "", "")
-    assert len(texts(tmp_path / "plain")) == 7
+    assert len(texts(tmp_path / "plain")) == 6
     assert texts(tmp_path / "cluster") == texts(tmp_path / "plain")
     assert all(texts(tmp_path / "plain").values())
 
@@ -104,7 +104,7 @@ def test_an_interrupt(cluster, archive, tmp_path):
     while any(cluster.workers(node, TASK) for node in cluster.nodes):
         assert time.monotonic() < end_s
         time.sleep(0.1)
-    assert 0 < len(texts(tmp_path)) < 7
+    assert 0 < len(texts(tmp_path)) < 6
     assert all(name.endswith(".srt") and text.endswith("\n") for name, text in texts(tmp_path).items())
 
 

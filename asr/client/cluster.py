@@ -45,10 +45,11 @@ def on_cluster(jobs: Sequence[Job], settings: Settings, address: str) -> Iterato
                 [ended], waiting = ray.wait(waiting)
                 yield numbers[ended], *_outcome(ray, ended, jobs[numbers[ended]])
         except BaseException:
-            for left in waiting:
-                ray.cancel(left)     # what runs ends as by Ctrl-C, and removes what it had half written
-            if waiting:
-                ray.wait(waiting, num_returns=len(waiting), timeout=STOP_S)
+            with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
+                for left in waiting:
+                    ray.cancel(left)                         # what runs ends as by Ctrl-C, and removes what it had half written
+                if waiting:
+                    ray.wait(waiting, num_returns=len(waiting), timeout=STOP_S)
             raise
 
 
@@ -127,6 +128,7 @@ def _marker(jobs: Sequence[Job]) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def _connected(address: str) -> Iterator[ModuleType]:
     """Ray, connected to the cluster at `address`."""
+    os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"              # a call after the connection is lost would start a cluster of its own
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -137,6 +139,9 @@ def _connected(address: str) -> Iterator[ModuleType]:
         try:
             _connect(ray, address)
             yield ray
+        except (ray.exceptions.RayError, ConnectionError) as error:
+            raise AsrError(f"the Ray cluster is lost ({type(error).__name__}): once it is back, run the same again; files that are "
+                           "written already are not done again") from None
         finally:
             ray.shutdown()
 
