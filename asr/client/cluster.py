@@ -69,7 +69,8 @@ def _check_machines(ray: ModuleType, jobs: Sequence[Job], settings: Settings) ->
                 if node["Alive"] and node["Resources"].get("CPU", 0) >= settings.threads}
     if not machines:
         raise AsrError(f"no machine of the cluster has {settings.threads} CPUs for this: start its workers, or ask for less --threads")
-    paths = [str(job.recording) for job in jobs if os.access(job.recording, os.R_OK)] + ([settings.bundle] if settings.bundle else [])
+    needed = [str(job.recording) for job in jobs] + ([settings.bundle] if settings.bundle else [])
+    paths = [path for path in needed if os.access(path, os.R_OK)]              # what is not here either is told as without a cluster
     with _marker(jobs) as marker:
         for machine, answer in _answers(ray, machines, paths + marker):
             if isinstance(answer, Exception):
