@@ -11,17 +11,15 @@
     MODEL_CARD.md        for people: data, licences, limits
 
 `load_bundle` refuses what is missing, cut off, changed, or made for a newer program. This module knows nothing of networks: standard
-library, asr.config and asr.units only.
+library, asr.cache, asr.config and asr.units only.
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -30,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr import config
+from asr.cache import cache_folder, read_known, remember, stamp_of, sum_of
 from asr.config import Latency, ModelConfig
 from asr.errors import BundleError, DataError
 from asr.units import Units
@@ -90,7 +89,7 @@ def load_bundle(path: str | os.PathLike | None = None) -> Bundle:
 
 def write_manifest(folder: Path, **fields) -> None:
     """Write bundle.json over the files that `folder` holds. `fields`: its other entries (name, created, model, decoding, wer, licence)."""
-    files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir()) if p.name != MANIFEST}
+    files = {p.name: {"sha256": sum_of(p), "bytes": p.stat().st_size} for p in sorted(folder.iterdir()) if p.name != MANIFEST}
     latencies = {str(ms): {"chunk": latency.chunk, "right": latency.right} for ms, latency in config.LATENCIES.items()}
     manifest = {"format": FORMAT, **fields, "time": TIME_ARITHMETIC, "latencies": latencies, "files": files}
     _write_json(folder / MANIFEST, manifest)
@@ -138,25 +137,6 @@ def install(source: str | os.PathLike, target: Path) -> Bundle:
     return load_bundle(target)
 
 
-def cache_folder() -> Path:
-    """The user's folder for what can be made again, in $XDG_CACHE_HOME, else the system's place, else a temporary one."""
-    system = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}.get(sys.platform, "~/.cache")
-    for root in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser(system)):
-        if os.path.isabs(root):
-            with contextlib.suppress(OSError):
-                folder = Path(root) / "asr"
-                folder.mkdir(parents=True, exist_ok=True)
-                if os.access(folder, os.W_OK):
-                    return folder
-    return Path(_temporary_cache().name)
-
-
-@functools.cache
-def _temporary_cache() -> tempfile.TemporaryDirectory:
-    """For a user without a writable home: kept as long as the process."""
-    return tempfile.TemporaryDirectory(prefix="asr-")
-
-
 def _swap(new: Path, target: Path, aside: Path) -> None:
     if not target.is_dir():                                  # files are replaced in one step, folders cannot be
         os.replace(new, target)
@@ -194,19 +174,19 @@ def _checked_manifest(raw: bytes, source: Path) -> dict:
 
 def _check_files(folder: Path, source: Path, sums: Mapping[str, tuple[int, str]]) -> None:
     """Compare each file's size and SHA-256. The sums of unchanged files are remembered: hashing all costs 30-200 ms."""
-    known, fresh = _read_known(), {}
+    known, fresh = read_known(), {}
     for name, (size, sha256) in sums.items():
         path = folder / name
         try:
-            bytes_now, stamp = path.stat().st_size, _stamp(path)
+            bytes_now, stamp = path.stat().st_size, stamp_of(path)
         except OSError as error:
             raise BundleError(f"{source}: the file {name} is missing ({error.strerror}): {_REPAIR}") from error
         if bytes_now != size:
             raise BundleError(f"{source}: {name} has {bytes_now} bytes, {MANIFEST} says {size}: {_REPAIR}")
-        fresh[stamp] = known.get(stamp) or _sha256(path)
+        fresh[stamp] = known.get(stamp) or sum_of(path)
         if fresh[stamp] != sha256:
             raise BundleError(f"{source}: {name} is not the file that was exported (its SHA-256 differs): {_REPAIR}")
-    _remember(known, fresh)
+    remember(known, fresh)
 
 
 def _parse(folder: Path, source: Path, manifest: dict, identity: str) -> Bundle:
@@ -250,7 +230,7 @@ def _extracted(archive: Path) -> Path:
         with zipfile.ZipFile(archive) as packed:
             raw = packed.read(MANIFEST)
             folder = cache_folder() / "bundles" / hashlib.sha256(raw).hexdigest()[:32]
-            known, stamp, sums = _read_known(), _stamp(archive), _checked_manifest(raw, archive)["files"]
+            known, stamp, sums = read_known(), stamp_of(archive), _checked_manifest(raw, archive)["files"]
             if stamp not in known or not _is_whole(folder, sums):
                 with replacing(folder) as new:
                     (new / MANIFEST).write_bytes(raw)
@@ -258,7 +238,7 @@ def _extracted(archive: Path) -> Path:
                         with packed.open(name) as source:
                             (new / name).write_bytes(source.read(size + 1))      # + 1: a longer one fails the check, at any length
                     _check_files(new, archive, sums)
-                _remember(known, {stamp: folder.name})
+                remember(known, {stamp: folder.name})
             return folder
     except KeyError as error:
         raise BundleError(f"{archive} is no whole bundle ({error.args[0]}): {_REPAIR}") from error
@@ -279,31 +259,3 @@ def _zipped(folder: Path, archive: Path) -> Path:
         for path in sorted(folder.iterdir()):
             packed.write(path, path.name)
     return archive
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _stamp(path: Path) -> str:
-    """What changes when a file does. ctime cannot be set back by hand, so a change under the old size and mtime shows too."""
-    stat = path.stat()
-    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-
-
-def _read_known() -> dict[str, str]:
-    try:
-        return dict(json.loads((cache_folder() / "sums.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _remember(known: dict[str, str], fresh: dict[str, str]) -> None:
-    if fresh.items() <= known.items():
-        return
-    path = cache_folder() / "sums.json"
-    partial = path.with_name(f"sums.{os.getpid()}.json")
-    with contextlib.suppress(OSError):                       # without it the files are hashed again, nothing worse
-        partial.write_text(json.dumps({**dict(list(known.items())[-100:]), **fresh}, indent=0), encoding="utf-8")
-        os.replace(partial, path)

@@ -40,6 +40,16 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory):
     return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
 
 
+@pytest.fixture
+def server():
+    """A running server of the caption page, on a free port of this machine."""
+    from asr.client.server import CaptionServer
+    running = CaptionServer("127.0.0.1", 0)
+    running.start()
+    yield running
+    running.close()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
     """In CI, which has all that tests need, a skip is a failure: it would hide that something no longer runs."""

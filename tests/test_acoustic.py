@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from asr.bundle import cache_folder, load_bundle, replacing, write_manifest
+from asr.bundle import load_bundle, replacing, write_manifest
+from asr.cache import cache_folder
 from asr.client import acoustic as acoustic_module
 from asr.client.acoustic import Acoustic, AcousticStream
 from asr.config import FRAME_SAMPLES, LATENCIES, Latency, block_samples

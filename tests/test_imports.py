@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
                  for folder in ("asr", "export") for path in (ROOT / folder).rglob("*.py")
                  if path.name != "__main__.py" and "examples" not in path.parts)
-TRAINING = {"torch", "torchaudio", "librosa", "tensorboard", "sentencepiece", "matplotlib", "asr.training", "export"}
+TRAINING = {"torch", "torchaudio", "librosa", "tensorboard", "sentencepiece", "matplotlib", "asr.training", "export", "ray"}
 NEVER = {                            # room -> what importing its modules must never load
     "asr": TRAINING | {"onnxruntime", "sounddevice", "rich", "flashlight", "asr.client", "asr.decoding"},
     "asr.decoding": TRAINING | {"onnxruntime", "sounddevice", "asr.client"},
@@ -24,6 +24,7 @@ NEVER = {                            # room -> what importing its modules must n
     "export": {"sounddevice", "asr.client.microphone", "asr.client.display", "asr.client.server"},
 }
 IN_ONE_PLACE = {                     # a package that a single file may import
+    "ray": "asr/client/cluster.py",
     "sounddevice": "asr/client/microphone.py",
     "starlette": "asr/client/server.py",
 }
@@ -73,7 +74,7 @@ def test_command_line_costs_click_at_most():
 
 def test_help_works_without_the_optional_packages():
     """A command's help needs neither torch nor any other package of an extra."""
-    blocker = "for name in ('torch', 'torchaudio', 'sounddevice', 'rich', 'onnx', 'librosa', 'jiwer'): sys.modules[name] = None"
+    blocker = "for name in ('torch', 'torchaudio', 'sounddevice', 'rich', 'onnx', 'librosa', 'jiwer', 'ray'): sys.modules[name] = None"
     for name in COMMANDS:
         assert "Usage: asr" in run_python(f"import sys\n{blocker}\nfrom asr.cli import main\nmain([{name!r}, '--help'])")
 

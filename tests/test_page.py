@@ -48,15 +48,6 @@ def page(chromium):
     assert told == []                # a server that is away is told by the browser itself
 
 
-@pytest.fixture
-def server():
-    """A running server."""
-    running = CaptionServer("127.0.0.1", 0)
-    running.start()
-    yield running
-    running.close()
-
-
 def words(text: str, confidence: float = 0.9) -> tuple[Word, ...]:
     """All at once."""
     return tuple(Word(word, 1, 2, confidence) for word in text.split())

@@ -17,7 +17,8 @@ def test_a_full_disk_is_named(monkeypatch, tmp_path):
     """The error has the file's path, nothing half-written stays, and later it is saved after all."""
     monkeypatch.chdir(tmp_path)
     saved = Saved(STARTED)
-    (tmp_path / ".captions-2026-01-02-030405.txt.part").symlink_to("/dev/full")
+    monkeypatch.setattr("asr.files.token_hex", lambda _: "0")
+    (tmp_path / ".captions-2026-01-02-030405.txt.0.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as failed:
         saved.write([SAID])
     assert failed.value.filename == "captions-2026-01-02-030405.txt"

@@ -33,15 +33,6 @@ def final(text: str, start_s: float = 0) -> Final:
     return Final(words(text, start_s), start_s, start_s + 1, "pause")
 
 
-@pytest.fixture
-def server():
-    """A running server on a free port of this machine."""
-    running = CaptionServer("127.0.0.1", 0)
-    running.start()
-    yield running
-    running.close()
-
-
 def port(server: CaptionServer) -> int:
     """The one it has."""
     return int(re.search(r":(\d+)/", server.address)[1])

@@ -14,6 +14,7 @@ import soundfile
 from click.testing import CliRunner
 
 from asr.cli import commands
+from asr.client.batch import Job, in_order
 from asr.config import RATE_HZ
 from asr.errors import AsrError, AudioError
 from tests.tones import recording, tone_models
@@ -175,6 +176,15 @@ def test_several_processes(transcribe, tmp_path):
     assert "bad.wav" in err
     assert "cut.wav: cut short after 3.0 of 5.0 s" in err
     assert err.endswith("asr: 2 of 6 files could not be read, or not to their end\n")
+
+
+def test_jobs_that_end_in_any_order():
+    """Their texts come in the order of the files, each as soon as it can; what follows the progress is told of each that ends, at once."""
+    jobs, told = [Job(Path(name), None) for name in "abc"], []
+    texts = in_order(jobs, iter([(1, "B", ""), (0, "A", "cut short"), (2, "C", "")]), told.append)
+    assert next(texts) == (jobs[0], "A", "cut short")
+    assert told == [jobs[1], jobs[0]]
+    assert list(texts) == [(jobs[1], "B", ""), (jobs[2], "C", "")]
 
 
 def test_several_processes_without_a_bundle(tmp_path):

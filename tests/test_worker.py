@@ -151,61 +151,6 @@ def test_a_device_that_fails_is_told_after_its_last_words(display):
     assert display.out.getvalue() == "end\n"
 
 
-class Returning(Feeder):
-    """A device that is lost after its blocks, cannot be opened twice, and comes back with three blocks at half the rate."""
-
-    may_return = True
-
-    def __init__(self, block: np.ndarray = BLOCK):
-        super().__init__(20, 0.001)
-        self._block = block
-        self._thread.join()
-        self.ended, self.tries, self.problem = False, 0, DeviceError("feeder: gone")
-
-    def reopen(self):
-        """The third try succeeds."""
-        self.tries += 1
-        if self.tries < 3:
-            return False
-        self.rate_hz, self.queue, self.problem, self.ended = RATE_HZ / 2, CaptureQueue(RATE_HZ / 2), None, True
-        for _ in range(3):
-            self.queue.put(self._block)
-        return True
-
-
-def test_a_device_that_comes_back(display, monkeypatch):
-    """Its utterance ends with a final, the time without it counts as silence, and its sound goes on at the new rate."""
-    monkeypatch.setattr("asr.client.worker.REOPEN_EVERY_S", 0.2)
-    feeder, recorder = Returning(), Recorder()
-    run(feeder, recorder, Outputs((display,)), Stop())
-    assert feeder.tries == 3
-    assert sum(map(len, recorder.fed)) == 23 * 160
-    assert recorder.skipped[0][0] > 0.4 * RATE_HZ
-    assert recorder.skipped[0][1] == RATE_HZ / 2
-    assert display.out.getvalue() == "end\nend\n"
-    lines = display.err.getvalue().splitlines()
-    assert lines[0] == "asr: feeder: gone; plug it in again and captions go on, Ctrl-C ends"
-    assert lines[1].startswith("listening to feeder again, after ")
-
-
-def test_a_device_that_has_come_back_is_not_called_muted(display, monkeypatch):
-    """The time without it is no sign of that: its first zeros are told of as those of a new device, after a while."""
-    monkeypatch.setattr("asr.client.worker.REOPEN_EVERY_S", 0.1)
-    panel = Panel()
-    run(Returning(SILENT), Recorder(), Outputs((display, panel)), Stop())
-    assert "no signal" not in display.err.getvalue()
-    assert any(status.no_signal for status in panel.statuses)                  # while it was away
-    assert not panel.statuses[-1].no_signal
-
-
-def test_a_stop_while_a_device_is_away(display):
-    """Who stops then waits for nothing, and it is no error."""
-    feeder, recorder, stop = Returning(), Recorder(), Stop()
-    feeder.reopen = lambda: stop.set() or False
-    run(feeder, recorder, Outputs((display,)), stop)
-    assert display.out.getvalue() == "end\n"
-
-
 class Panel:
     """A screen that remembers what it is told."""
 

@@ -1,7 +1,6 @@
 """How steady live captions are, and how soon their words are seen: recordings joined into one session, heard as it would be live.
 
-Sound arrives as in speed.py: BLOCK_S at a time on a simulated clock, and the recogniser takes all that waits, each step lasting as long
-as it really took. Every caption counts from the moment its step ends.
+Sound arrives on a simulated clock (clock.py), and every caption counts from the moment its step ends.
 
     flicker       words changed after they were shown, per final word (metrics.flicker)
     withdrawn     of these, words that were taken back without another in their place
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asr.benchmark.clock import heard_live
 from asr.benchmark.sets import read_samples
-from asr.benchmark.speed import BLOCK_S, Figure, cost_s
+from asr.benchmark.speed import Figure, cost_s
 from asr.client.captions import Final, Partial
 from asr.config import RATE_HZ
 from asr.decoding.hypothesis import Word
@@ -56,17 +56,11 @@ def measure_captions(load: Callable, utterances: "Sequence[Utterance]") -> list[
 
 def watch(stream, samples: np.ndarray, cost: Callable[..., float] = cost_s) -> list[Seen]:
     """The captions of samples (n,) and when each is shown. `stream.feed(samples)` and `stream.flush()` give captions."""
-    block = round(BLOCK_S * RATE_HZ)
-    seen: list[Seen] = []
-    fed, now_s = 0, 0.0
-    while fed < len(samples):
-        now_s = max(now_s, min(fed + block, len(samples)) / RATE_HZ)                    # the next block is whole by then
-        arrived = min(len(samples), int(now_s * RATE_HZ + 1e-6) // block * block)
-        arrived = len(samples) if arrived <= fed else arrived
-        captions: list[Partial | Final] = []
-        now_s += cost(lambda part, into=captions: into.extend(stream.feed(part)), samples[fed:arrived])
-        seen += [Seen(arrived / RATE_HZ, now_s, caption) for caption in captions]
-        fed = arrived
+    fed, now_s, seen = 0, 0.0, []
+    brought: list[Partial | Final] = []                      # by the step that is being taken
+    for fed, now_s in heard_live(samples, lambda part: cost(lambda: brought.extend(stream.feed(part)))):
+        seen += [Seen(fed / RATE_HZ, now_s, caption) for caption in brought]
+        brought.clear()
     return seen + [Seen(fed / RATE_HZ, now_s, caption) for caption in stream.flush()]
 
 

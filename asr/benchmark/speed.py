@@ -3,10 +3,9 @@
 Times are processor time of the whole process, all its threads together: on a core that nothing else uses that is the time on the
 clock, and what other programs take does not count. Reading and decoding of files is left out.
 
-Delay: an utterance arrives as a microphone brings it, BLOCK_S at a time on a simulated clock, and the recogniser always takes all that
-waits, each step lasting as long as it really took to compute. The delay is from the arrival of the last sample to the final text. So
-it holds all the work that was still to do, and what a slow recogniser had fallen behind; a pause that an endpointer waits for is
-not in it. Utterances of up to LATENCY_S count.
+Delay: an utterance arrives as a microphone brings it, and the recogniser always takes all that waits (clock.py). The delay is from the
+arrival of the last sample to the final text. So it holds all the work that was still to do, and what a slow recogniser had fallen
+behind; a pause that an endpointer waits for is not in it. Utterances of up to LATENCY_S count.
 """
 
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asr.benchmark.clock import heard_live
 from asr.benchmark.sets import read_samples
 from asr.benchmark.workers import peak_memory_mb
 from asr.config import RATE_HZ
@@ -24,7 +24,6 @@ from asr.metrics import percentile
 if TYPE_CHECKING:
     from asr.training.manifests import Utterance
 
-BLOCK_S = 0.02
 FEED_S = 0.32
 LATENCY_S = 10.0
 
@@ -89,19 +88,9 @@ def recognise_in_blocks(system, samples: np.ndarray, block_s: float) -> str:
 
 
 def final_delay_s(stream, samples: np.ndarray, cost: Callable[..., float] = cost_s) -> float:
-    """From the arrival of the last of samples (n,) to the stream's final text, on the simulated clock of this module.
+    """From the arrival of the last of samples (n,) to the stream's final text, on the simulated clock.
 
     `cost(function, *arguments)` calls the function and says how long it took, in seconds.
     """
-    block = round(BLOCK_S * RATE_HZ)
-    fed, now_s = 0, 0.0
-    while fed < len(samples):
-        heard = now_s * RATE_HZ + 1e-6
-        arrived = len(samples) if heard >= len(samples) else int(heard) // block * block
-        if arrived <= fed:                                                             # idle until the next block is whole
-            now_s = min(fed + block, len(samples)) / RATE_HZ
-            continue
-        now_s += cost(stream.feed, samples[fed:arrived])
-        fed = arrived
-    now_s += cost(stream.finish)
-    return now_s - len(samples) / RATE_HZ
+    fed_s = max((now_s for _, now_s in heard_live(samples, lambda part: cost(stream.feed, part))), default=0.0)
+    return fed_s + cost(stream.finish) - len(samples) / RATE_HZ

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from asr.bundle import Bundle, cache_folder
+from asr.bundle import Bundle
+from asr.cache import cache_folder
 from asr.config import FRAME_SAMPLES, HISTORY_SAMPLES, LATENCIES, Latency, block_samples
 from asr.decoding.emission import Emission
 from asr.errors import BundleError

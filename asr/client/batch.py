@@ -1,7 +1,6 @@
-"""Many recordings: which there are, which are done already, and their work, shared among processes.
+"""Many recordings: which there are, which are done already, and their work, shared among processes of this machine (cluster.py: of many).
 
-A file is written beside its place and renamed once it is whole, so whatever ends the program leaves each recording done or not begun:
-run again, it does the rest.
+A file is there once it is whole, so whatever ends the program leaves each recording done or not begun: run again, it does the rest.
 """
 
 import contextlib
@@ -10,9 +9,10 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from asr.audio import AudioReader, open_audio
 from asr.client.recognizer import Recognizer
 from asr.errors import AsrError, AudioError
+from asr.files import write_whole
 from asr.subtitles import FORMATS
 
 ENDINGS = frozenset((".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".m4a", ".m4b", ".m4v", ".mka", ".mkv",
@@ -110,33 +111,49 @@ def do(recognizer: Recognizer, job: Job, follow: Follow = iter) -> tuple[str, st
     if job.target is None:
         return FORMATS["txt"](words), problem
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.target.with_name(f".{job.target.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(FORMATS[job.target.suffix[1:]](words), encoding="utf-8", newline="\n")
-        if damage:
-            before_s = job.recording.stat().st_mtime - 1
-            os.utime(partial, (before_s, before_s))
-        os.replace(partial, job.target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(job.target, FORMATS[job.target.suffix[1:]](words), job.recording.stat().st_mtime - 1 if damage else None)
     return "", problem
 
 
-def in_processes(jobs: Sequence[Job], settings: Settings, processes: int,
-                 advance: Callable[[Job], None]) -> Iterator[tuple[Job, str, str]]:
-    """Do the jobs in several processes -> each in their order with its text, and what is the matter with it.
+@cache
+def _recognizer(settings: Settings) -> Recognizer:
+    return Recognizer(**asdict(settings))
 
-    `advance` is called, from another thread, with each job that ends. Raises AsrError where the bundle cannot be used, and where a
-    process is killed.
+
+def do_apart(settings: Settings, job: Job) -> tuple[str, str]:
+    """A job in a process of its own, which loads its recogniser for the first and keeps it -> its text, and what is the matter with it.
+
+    Raises AsrError where the bundle cannot be used.
     """
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _load, (settings,)) as pool:
+    try:
+        return do(_recognizer(settings), job)
+    except AudioError as error:
+        return "", str(error)
+
+
+def in_order(jobs: Sequence[Job], ended: Iterable[tuple[int, str, str]],
+             advance: Callable[[Job], None]) -> Iterator[tuple[Job, str, str]]:
+    """Jobs that end in any order, each with its number, text and problem -> in their own order; `advance` is told each that ends."""
+    waiting, following = {}, 0
+    for number, text, problem in ended:
+        advance(jobs[number])
+        waiting[number] = text, problem
+        while following in waiting:
+            yield jobs[following], *waiting.pop(following)
+            following += 1
+
+
+def in_processes(jobs: Sequence[Job], settings: Settings, processes: int) -> Iterator[tuple[int, str, str]]:
+    """Do the jobs in several processes -> as each ends its number, text, and what is the matter with it.
+
+    Raises AsrError where the bundle cannot be used, and where a process is killed.
+    """
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         try:
             with _without_interrupts():                      # so the processes begin: an interrupt is for their jobs alone
-                futures = [pool.submit(_do_here, job) for job in jobs]
-            for job, future in zip(jobs, futures, strict=True):
-                future.add_done_callback(lambda _, job=job: advance(job))
-            for job, future in zip(jobs, futures, strict=True):
-                yield job, *future.result()
+                numbers = {pool.submit(_do_here, settings, job): number for number, job in enumerate(jobs)}
+            for future in as_completed(numbers):
+                yield numbers[future], *future.result()
         except BrokenProcessPool:
             raise AsrError("a process was killed from outside, as happens when memory runs out: run the same again, with fewer --jobs; "
                            "files that are written already are not done again") from None
@@ -159,26 +176,11 @@ def _without_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
-_here: dict[str, Recognizer | AsrError] = {}                 # of a worker process: what it has loaded, or why it could not
-
-
-def _load(settings: Settings) -> None:
-    """Begin a worker process. Nothing may be raised here: the pool would break, and say so in a traceback."""
-    try:
-        _here["recognizer"] = Recognizer(**asdict(settings))
-    except AsrError as error:
-        _here["error"] = error
-
-
-def _do_here(job: Job) -> tuple[str, str]:
-    """One job in a worker process -> its text, and what is the matter."""
-    if "error" in _here:
-        raise _here["error"]
+def _do_here(settings: Settings, job: Job) -> tuple[str, str]:
+    """As do_apart, and an interrupt ends the job, not the process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return do(_here["recognizer"], job)
-    except AudioError as error:
-        return "", str(error)
+        return do_apart(settings, job)
     except KeyboardInterrupt:
         return "", f"{job.recording}: stopped"
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr.client.captions import Final
 from asr.client.session import sessions_folder
+from asr.files import write_whole
 from asr.subtitles import FORMATS
 
 
@@ -27,14 +28,8 @@ class Saved:
             except OSError:
                 sessions_folder().mkdir(parents=True, exist_ok=True)
                 self._path = self._new_file(sessions_folder())
-        partial = self._path.with_name(f".{self._path.name}.part")
-        try:
-            partial.write_text(FORMATS["txt"]([word for final in finals for word in final.words]), encoding="utf-8", newline="\n")
-            return partial.replace(self._path)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from None          # a full disk's has no path
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(self._path, FORMATS["txt"]([word for final in finals for word in final.words]))
+        return self._path
 
     def _new_file(self, folder: Path) -> Path:
         number = 1

@@ -163,8 +163,10 @@ class _Listening:
         return bool(problem) and source.may_return
 
     def wait(self) -> bool:
-        """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence."""
-        source, outputs = self._source, self._outputs
+        """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence, and a
+        moment of it can be marked.
+        """
+        source, outputs, remarks = self._source, self._outputs, Remarks(self._outputs)
         lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
         outputs.remark(f"asr: {self._problem}; plug it in again and captions go on, Ctrl-C ends")
         self._gauge.lose_device()
@@ -172,7 +174,9 @@ class _Listening:
         while not source.reopen():
             next_s = time.monotonic() + REOPEN_EVERY_S
             while time.monotonic() < next_s:
-                if self._is_to_stop():
+                stops = self._is_to_stop()                   # before the requests: a mark set just before quitting is among them
+                self._do_requests(remarks, time.monotonic() - lost_s)
+                if stops:
                     return False
                 time.sleep(WAIT_S)
         silent = round((time.monotonic() - lost_s) * rate_hz)
@@ -231,10 +235,11 @@ class _Listening:
         self._gauge.show(captions, self._source.queue.waiting_s)
         self._outputs.show(captions)
 
-    def _do_requests(self, remarks: "Remarks"):
+    def _do_requests(self, remarks: "Remarks", away_s: float = 0.0):
+        """Those that wait; the device has been away for so long."""
         for request in self._requests.take():
             if request is Request.MARK:
-                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s, self._source.started)
+                self._outputs.mark(self._gauge.heard_s + self._source.queue.waiting_s + away_s, self._source.started)
                 continue
             self._step(remarks, 0)   # what was said before the key was pressed
             if not self._paused:

@@ -1,5 +1,7 @@
 """`asr transcribe FILES`: what recordings say, as text on standard output or as subtitle files."""
 
+import re
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -8,37 +10,64 @@ from asr.errors import AudioError
 from asr.subtitles import FORMATS
 
 
+class Address(click.ParamType):
+    """Where a Ray cluster is."""
+
+    name = "address"
+
+    def convert(self, value, param, ctx):
+        """The text as it is."""
+        found = re.fullmatch(r"(ray://)?(\[[\da-fA-F:.]+\]|[^\s:/]+):(\d{1,5})", value)
+        if value != "auto" and not (found and int(found[3]) < 65536):
+            self.fail(f"{value!r} is not auto, HOST:PORT or ray://HOST:PORT, as in ray://head:10001.", param, ctx)
+        return value
+
+
 @click.command(short_help="Write down what recordings say.")
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="txt", show_default=True, help="What to write.")
 @click.option("--output-dir", type=click.Path(file_okay=False), help="Folder for the written files. [default: beside each recording]")
 @click.option("--again", is_flag=True, help="Also where the written file is there already and newer than the recording.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Recordings done at once, each by a process.")
+@click.option("--ray", "address", type=Address(), help="Do them on this Ray cluster (extra distributed): auto, HOST:PORT or ray://HOST:PORT.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the acoustic model.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
 @click.pass_context
-def transcribe(ctx, files, form, output_dir, again, jobs, decoder, bundle, threads, precision):
+def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, bundle, threads, precision):
     """Write down what recordings say: wav, flac, mp3, ogg, opus; with ffmpeg installed also m4a, mp4, mkv and others; of any length.
 
     Text goes to standard output, a line until each long pause, behind the file's name when there are several. Other formats,
     and text with --output-dir, go to files named like the recordings; what is written already is left as it is, so the same command
     goes on after a stop. A folder stands for all recordings in it and below. A bad file does not stop the others.
 
+    With --ray the machines of a cluster that runs already share the files, one for each CPU (or each --threads of them). They need this
+    version of asr, and the recordings and the folder written to under the same paths, as on a network drive. What a machine that dies
+    had begun is done by another.
+
     \b
     asr transcribe talk.mp3
     asr transcribe --format srt *.wav
     asr transcribe --format srt --jobs 4 Videos/
     asr transcribe --format json --output-dir texts talk.mp3 lecture.flac
+    asr transcribe --format srt --ray ray://head:10001 /archive
     """
+    if address and jobs > 1:
+        raise click.UsageError("--ray does as many recordings at once as the cluster has CPUs: leave --jobs out")
     from asr.client.batch import Settings, make_jobs
     from asr.commands.progress import Progress
     work = make_jobs([Path(file) for file in files], form, Path(output_dir) if output_dir else None)
     left = [job for job in work if again or not job.is_done]
-    progress, settings = Progress(), Settings(bundle, decoder, precision, threads)
-    run = _in_processes if jobs > 1 and len(left) > 1 else _one_by_one
-    bad = run(left, settings, progress, jobs, several=len(work) > 1) if left else 0
+    progress, settings, several, bad = Progress(), Settings(bundle, decoder, precision, threads), len(work) > 1, 0
+    if left and address:
+        from asr.client.cluster import on_cluster
+        bad = _at_once(left, on_cluster(left, settings, address), progress, several)
+    elif jobs > 1 and len(left) > 1:
+        from asr.client.batch import in_processes
+        bad = _at_once(left, in_processes(left, settings, min(jobs, len(left))), progress, several)
+    elif left:
+        bad = _one_by_one(left, settings, progress, several)
     if left != work:
         click.echo(f"asr: {len(work) - len(left)} of {len(work)} files were written already; --again writes them anew", err=True)
     if bad and len(left) > 1:
@@ -46,7 +75,7 @@ def transcribe(ctx, files, form, output_dir, again, jobs, decoder, bundle, threa
     ctx.exit(1 if bad else 0)
 
 
-def _one_by_one(work, settings, progress, _jobs, several: bool) -> int:
+def _one_by_one(work, settings, progress, several: bool) -> int:
     """In this process, text as it is recognised -> how many files were bad."""
     from dataclasses import asdict
 
@@ -71,17 +100,18 @@ def _one_by_one(work, settings, progress, _jobs, several: bool) -> int:
     return bad
 
 
-def _in_processes(work, settings, progress, jobs: int, several: bool) -> int:
-    """Several at once, text when a recording is done -> how many files were bad."""
-    from asr.client.batch import in_processes
+def _at_once(work, ended, progress, several: bool) -> int:
+    """Done elsewhere, `ended` says in which order; text in that of `work` -> how many files were bad."""
+    from asr.client.batch import in_order
     bad = 0
     bar = progress.of_files([job.recording for job in work])
-    for job, text, problem in in_processes(work, settings, min(jobs, len(work)), lambda job: bar(job.recording)):
-        progress.clear()
-        if text:
-            click.echo("".join(f"{job.recording}: {line}\n" if several else f"{line}\n" for line in text.splitlines()), nl=False)
-        if problem:
-            bad += _complain(problem, progress)
+    with closing(ended):
+        for job, text, problem in in_order(work, ended, lambda job: bar(job.recording)):
+            progress.clear()
+            if text:
+                click.echo("".join(f"{job.recording}: {line}\n" if several else f"{line}\n" for line in text.splitlines()), nl=False)
+            if problem:
+                bad += _complain(problem, progress)
     progress.clear()
     return bad
 

@@ -67,7 +67,7 @@ def _measure(pool: ProcessPoolExecutor, bundle: Path, shares: Sequence[list], ki
 
 def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: str) -> list[tuple[str, str, str]]:
     """Compute what is not stored yet -> (set, normalised text, file) of each utterance that has words."""
-    from asr.bundle import cache_folder
+    from asr.cache import cache_folder
     from asr.client.acoustic import Acoustic
     from asr.text import normalise
 
