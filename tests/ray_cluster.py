@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 RAY = Path(sys.executable).with_name("ray")
 START_S = 300                        # a busy machine is slow; a free one takes seconds
+WAIT_S = 900                         # a program that hangs; a busy machine takes minutes where a free one takes seconds
 SOON_DEAD = '{"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}'
 
 
@@ -122,3 +123,16 @@ def _title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
     except OSError:
         return ""
+
+
+def begin(environment: dict, *arguments, before: str = "") -> subprocess.Popen:
+    """`asr transcribe ARGUMENTS` in a process of its own, after the Python statements `before`."""
+    program = f"{before}\nfrom asr.cli import main\nmain(['transcribe', *{[str(argument) for argument in arguments]!r}])"
+    return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True)
+
+
+def ended(program: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error."""
+    out, err = program.communicate(timeout=WAIT_S)
+    return program.returncode, out, err

@@ -8,8 +8,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,10 +18,8 @@ from click.testing import CliRunner
 
 from asr import __version__
 from asr.cli import commands
-from tests.ray_cluster import LocalCluster, free_ports, local_cluster
+from tests.ray_cluster import WAIT_S, LocalCluster, begin, ended, free_ports, local_cluster
 
-ROOT = Path(__file__).parents[1]
-WAIT_S = 900                         # a program that hangs; a busy machine takes minutes where a free one takes seconds
 TASK = "do_apart"
 
 
@@ -45,19 +41,6 @@ def archive(tmp_path_factory, recordings) -> Path:
     for number in range(2):
         soundfile.write(folder / f"long{number}.flac", np.concatenate(sounds[number:] + sounds[:number]), 48_000)
     return folder
-
-
-def begin(environment: dict, *arguments, before: str = "") -> subprocess.Popen:
-    """`asr transcribe ARGUMENTS` in a process of its own, after the Python statements `before`."""
-    program = f"{before}\nfrom asr.cli import main\nmain(['transcribe', *{[str(argument) for argument in arguments]!r}])"
-    return subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)
-
-
-def ended(program: subprocess.Popen) -> tuple[int, str, str]:
-    """Exit status, standard output, standard error."""
-    out, err = program.communicate(timeout=WAIT_S)
-    return program.returncode, out, err
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -157,13 +140,6 @@ def test_something_else_at_the_address(archive):
         status, out, err = ended(program)
     assert (status, out) == (1, "")
     assert re.fullmatch(rf"asr: no Ray cluster at {address} that answers within 1 s: .*\n", err), err
-
-
-def test_no_cluster_of_this_machine(archive, tmp_path):
-    """Where none runs here, `auto` finds none, and starts none."""
-    status, out, err = ended(begin(os.environ | {"RAY_TMPDIR": str(tmp_path)}, "--ray", "auto", archive))
-    assert (status, out) == (1, "")
-    assert re.fullmatch(r"asr: no connection to the Ray cluster \(auto\): Could not find any running Ray instance.*\n", err), err
 
 
 def test_without_the_extra(archive):
