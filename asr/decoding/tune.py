@@ -27,7 +27,7 @@ WEIGHTS = {                          # weight: (lowest and highest random value,
     "prior_weight": (0.0, 0.6, 0.15),
     "blank_penalty": (-0.5, 2.0, 0.5),
 }
-BEGIN = {"lm_weight": 2.4, "word_score": -0.2, "prior_weight": 0.35, "blank_penalty": 0.5}
+BEGIN = {"lm_weight": 1.9, "word_score": -0.9, "prior_weight": 0.35, "blank_penalty": 0.9}
 FINER = (1.0, 0.5, 0.25)             # parts of the first step
 
 
