@@ -25,9 +25,9 @@ WEIGHTS = {                          # weight: (lowest and highest random value,
     "lm_weight": (0.5, 4.0, 0.5),
     "word_score": (-1.5, 2.5, 0.5),
     "prior_weight": (0.0, 0.6, 0.15),
-    "blank_penalty": (-0.5, 2.0, 0.5),
+    "blank_penalty": (-1.5, 1.5, 0.5),
 }
-BEGIN = {"lm_weight": 1.9, "word_score": -0.9, "prior_weight": 0.35, "blank_penalty": 0.9}
+BEGIN = {"lm_weight": 2.8, "word_score": 0.4, "prior_weight": 0.3, "blank_penalty": -0.5}
 FINER = (1.0, 0.5, 0.25)             # parts of the first step
 
 
