@@ -31,6 +31,13 @@ def test_readme_tables_have_the_figures_and_no_partial_sets():
     assert "Measured on a machine, at abc." in text
 
 
+def test_systems_on_parts_of_sets_have_a_table_of_their_own():
+    """Where several systems were measured on so many utterances of each set, they stand beside each other, apart from whole sets."""
+    text = report.readme_tables([*SOME_ROWS, row(system="pocketsphinx", precision="shipped", mode="full", set_name="dev-cv:9", value=98)])
+    assert "The same over 9 utterances of each set:\n\n|  | dev-cv |\n| --- | ---: |\n| asr | 99.0 |\n| pocketsphinx | 98.0 |" in text
+    assert "The same over" not in report.readme_tables(SOME_ROWS)
+
+
 def test_readme_is_written_between_its_marks_and_again_the_same(tmp_path):
     """What stands around the marks stays, old tables go, and a second time changes nothing."""
     path = tmp_path / "README.md"

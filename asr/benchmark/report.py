@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asr.benchmark.rows import METRICS, PROGRAM, SET_ORDER, WHOLE, Row
@@ -95,11 +96,12 @@ def readme_tables(rows: Sequence[Row]) -> str:
     own = [row for row in wer if row.system == "asr"]
     parts = []
     if wer:
-        lines = {row.system: row for row in wer if is_main(row)}
-        sets = ordered_sets([row for row in wer if is_main(row)])
-        values = {(row.system, row.set): row.value for row in wer if is_main(row)}
-        parts.append("Word error rate, %, whole utterances (ours: int8, beam):\n\n" + markdown(
-            ["", *sets], [[system, *(shown("wer", values.get((system, name))) for name in sets)] for system in lines]))
+        parts.append("Word error rate, %, whole utterances (ours: int8, beam):\n\n" + system_table([row for row in wer if is_main(row)]))
+    limited = [row for row in rows if row.metric == "wer" and ":" in row.set and is_main(row)]
+    for limit in sorted({row.set.partition(":")[2] for row in limited}, key=int):
+        compared = [replace(row, set=row.set.partition(":")[0]) for row in limited if row.set.endswith(f":{limit}")]
+        if len({row.system for row in compared}) > 1:                       # else it was a trial
+            parts.append(f"The same over {limit} utterances of each set:\n\n" + system_table(compared))
     if own:
         sets = ordered_sets(own)
         values = {(row.mode, row.precision, row.set): row.value for row in own}
@@ -126,6 +128,13 @@ def readme_tables(rows: Sequence[Row]) -> str:
             commits.setdefault(row.machine, set()).add(row.commit)
     parts += [f"Measured on {machine}, at {', '.join(sorted(names))}." for machine, names in sorted(commits.items())]
     return "\n\n".join(parts)
+
+
+def system_table(rows: Sequence[Row]) -> str:
+    """Error rates of systems (lines) on sets."""
+    sets, values = ordered_sets(rows), {(row.system, row.set): row.value for row in rows}
+    systems = dict.fromkeys(row.system for row in rows)
+    return markdown(["", *sets], [[system, *(shown("wer", values.get((system, name))) for name in sets)] for system in systems])
 
 
 def speed_table(rows: Sequence[Row]) -> str:
