@@ -12,7 +12,7 @@ from tests.browser import chromium, until
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-m", "asr", "live", "--web", "--port", "0", "--input", "recordings/sample.flac"]
-READY = ("return document.querySelectorAll('#lines p').length === 4 && document.querySelector('#partial .open').textContent.length > 20"
+READY = ("return document.querySelectorAll('#lines p').length === 4 && document.querySelector('#partial .open').textContent.length > 8"
          " && document.getElementById('notice').hidden")
 
 
