@@ -7,6 +7,7 @@ import pytest
 
 from asr.benchmark import report
 from asr.benchmark.rows import read_rows
+from asr.bundle import load_bundle
 from asr.errors import DataError
 from tests.test_benchmark import row
 
@@ -67,6 +68,16 @@ def test_project_readme_shows_the_rows_of_the_project():
     assert report.BEGIN in text
     if kept:
         assert f"{report.BEGIN}\n{report.readme_tables(kept)}\n{report.END}" in text
+
+
+def test_the_shipped_bundle_tells_its_error_rates():
+    """They are those that the benchmark measured on whole sets."""
+    kept = {(row.set, row.precision, row.mode): row.value for row in read_rows(ROOT / "recordings" / "benchmark.json")
+            if (row.metric, row.system) == ("wer", "asr") and row.set.startswith(("dev-", "test-")) and ":" not in row.set}
+    told = {(name, precision, mode): value for name, precisions in load_bundle().wer.items()
+            for precision, modes in precisions.items() for mode, value in modes.items()}
+    assert told == kept
+    assert ("dev-libri", "int8", "full beam") in told
 
 
 def test_summary_is_one_line_of_the_main_figures():
