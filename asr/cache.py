@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from asr.files import write_whole
+
 
 def cache_folder() -> Path:
     """The user's folder for what can be made again, in $XDG_CACHE_HOME, else the system's place, else a temporary one."""
@@ -54,7 +56,5 @@ def remember(known: dict[str, str], fresh: dict[str, str]) -> None:
     if fresh.items() <= known.items():
         return
     path = cache_folder() / "sums.json"
-    partial = path.with_name(f"sums.{os.getpid()}.json")
     with contextlib.suppress(OSError):                       # without it the files are hashed again, nothing worse
-        partial.write_text(json.dumps({**dict(list(known.items())[-100:]), **fresh}, indent=0), encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, json.dumps({**dict(list(known.items())[-100:]), **fresh}, indent=0))

@@ -3,7 +3,7 @@ import itertools
 import pytest
 import torch
 
-from asr.training.discriminative import PhoneGrammar, against_others, forward_backward
+from asr.training.discriminative import PhoneGrammar, against_others, backward, forward
 from asr.training.losses import LossConfig, Targets, losses
 
 V, FRAMES = 4, (5, 3, 1)
@@ -36,7 +36,9 @@ def test_the_sum_over_all_sequences_and_its_gradient(grammar, log_probs):
     """Forward and backward over states give what listing every path gives, for rows of several lengths."""
     listed = torch.stack([by_listing(log_probs, row, grammar) for row in range(len(FRAMES))])
     gradient, = torch.autograd.grad(listed.sum(), log_probs)
-    total, occupied = forward_backward(log_probs.detach().exp(), torch.tensor(FRAMES), grammar)
+    probs = log_probs.detach().exp()
+    total, states = forward(probs, torch.tensor(FRAMES), grammar)
+    occupied = backward(probs, torch.tensor(FRAMES), grammar, states)
     torch.testing.assert_close(total, listed.detach(), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(occupied, gradient, atol=1e-5, rtol=1e-5)
 
@@ -53,9 +55,11 @@ def test_long_utterances_stay_finite(grammar):
     """A thousand frames of extreme doubt and certainty neither overflow nor vanish, and each frame is in some unit."""
     chance = torch.Generator().manual_seed(1)
     log_probs = (torch.randn(1000, 2, V, generator=chance) * 30).log_softmax(-1)
-    total, occupied = forward_backward(log_probs.exp(), torch.tensor([1000, 600]), grammar)
+    frames = torch.tensor([1000, 600])
+    total, states = forward(log_probs.exp(), frames, grammar)
+    occupied = backward(log_probs.exp(), frames, grammar, states)
     assert total.isfinite().all()
-    torch.testing.assert_close(occupied.sum(-1), (torch.arange(1000)[:, None] < torch.tensor([1000, 600])).float(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(occupied.sum(-1), (torch.arange(1000)[:, None] < frames).float(), atol=1e-4, rtol=0)
 
 
 def test_the_loss_is_a_part_of_ctc_and_a_part_of_mmi(grammar, log_probs):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asr
 from asr.errors import DataError
+from asr.files import write_whole
 
 METRICS = {                      # name -> unit
     "wer": "%",
@@ -87,13 +88,11 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def add_rows(path: Path, new: Iterable[Row]) -> list[Row]:
-    """Merges rows into a file, written beside and renamed, one row a line -> all its rows. Raises DataError."""
+    """Merges rows into a file, one row a line -> all its rows. Raises DataError."""
     rows = merge(read_rows(path), new)
-    part = path.with_name(f"{path.name}.part")
     lines = ",\n".join(json.dumps(asdict(row), ensure_ascii=False) for row in rows)
     try:
-        part.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, f"[\n{lines}\n]\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be written: {error.strerror}; name another file with --output") from error
     return rows

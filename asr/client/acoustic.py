@@ -8,7 +8,6 @@ first `chunk` frames count, and the samples of its right context are fed again w
 import contextlib
 import json
 import math
-import os
 import platform
 import time
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from asr.cache import cache_folder
 from asr.config import FRAME_SAMPLES, HISTORY_SAMPLES, LATENCIES, Latency, block_samples
 from asr.decoding.emission import Emission
 from asr.errors import BundleError
+from asr.files import write_whole
 
 FILES = {"int8": "acoustic.int8.onnx", "float": "acoustic.onnx"}
 _OUTPUTS = ["phones", "pieces", "next_history", "next_hidden"]
@@ -169,10 +169,8 @@ def _quicker(bundle: Bundle, threads: int) -> str:
     if known.get(key) not in FILES:
         times = _times(bundle, threads)
         known = {**dict(list(known.items())[-50:]), key: "float" if times["float"] < _CLEARLY * times["int8"] else "int8"}
-        partial = path.with_name(f"precision.{os.getpid()}.json")
         with contextlib.suppress(OSError):                   # measured again next time, nothing worse
-            partial.write_text(json.dumps(known, indent=0), encoding="utf-8")
-            os.replace(partial, path)
+            write_whole(path, json.dumps(known, indent=0))
     return known[key]
 
 

@@ -92,12 +92,8 @@ def export(folder, name, form, output):
     if output is None:
         click.echo(content, nl=False)
         return
-    partial = output.with_name(f".{output.name}.part")
-    try:
-        partial.write_text(content, encoding="utf-8", newline="\n")
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
+    from asr.files import write_whole
+    write_whole(output, content)
 
 
 @sessions.command(short_help="Recognise the recorded sound of a session once more.")

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from asr.files import write_whole
+
 
 class History:
     """Writes events of a run as they come; `steps` and `results` are what the curves show."""
@@ -25,9 +27,7 @@ class History:
         """Forget events after a step: a run that goes on from a checkpoint passes there again."""
         if self.path.exists():
             lines = self.path.read_text("utf-8").splitlines(keepends=True)
-            partial = self.path.with_name(self.path.name + ".partial")          # renamed: a run that is killed here keeps its history
-            partial.write_text("".join(line for line in lines if json.loads(line)["step"] <= step), "utf-8")
-            partial.replace(self.path)
+            write_whole(self.path, "".join(line for line in lines if json.loads(line)["step"] <= step))
 
     def draw(self) -> None:
         """Redraw curves.png from the file."""

@@ -31,6 +31,8 @@ class PhoneGrammar:
         fresh = onward.clone()
         fresh[:, range(V), range(V)] = 0.0                                  # after itself, a phone needs a blank between
         self.steps = torch.cat([onward, fresh]).transpose(0, 1).contiguous()    # (V last, 2V blank or not and last but one, V next)
+        self.steps_back = self.steps.transpose(1, 2).contiguous()           # (V last, V next, 2V)
+        self.ends = probabilities[:, :, EDGE].T.repeat(1, 2)[:, None]       # (V last, 1, 2V)
 
     @classmethod
     def counted(cls, sequences: Iterable[Sequence[int]], size: int) -> "PhoneGrammar":
@@ -70,8 +72,9 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def forward(context, log_probs: Tensor, frames: Tensor, grammar: PhoneGrammar) -> Tensor:
         probs = log_probs.detach().float().exp()                            # (T, N, V)
-        total, occupied = forward_backward(probs, frames, grammar)
-        context.save_for_backward(occupied.to(log_probs.dtype))
+        total, states = forward(probs, frames, grammar)
+        if context.needs_input_grad[0]:                                     # on development speech the sum is enough
+            context.save_for_backward(backward(probs, frames, grammar, states).to(log_probs.dtype))
         return total
 
     @staticmethod
@@ -80,21 +83,19 @@ class _Total(torch.autograd.Function):
         return occupied * gradient[None, :, None], None, None
 
 
-def forward_backward(probs: Tensor, frames: Tensor, grammar: PhoneGrammar) -> tuple[Tensor, Tensor]:
-    """probs (T, N, V), frames (N,) -> log of the sum over all sequences (N,), and what part of it is in each unit at each frame (T, N, V).
-
-    States (V last phone, N, 2V): the last frame was a blank (first V) or the phone itself (last V), by the last phone but one.
+def forward(probs: Tensor, frames: Tensor, grammar: PhoneGrammar) -> tuple[Tensor, Tensor]:
+    """probs (T, N, V), frames (N,) -> log of the sum over all sequences (N,), and the part of it in each state before each frame and at
+    the end (T + 1, V last phone, N, 2V), scaled: the last frame was a blank (first V) or the phone itself (last V), by the phone before.
     """
     T, N, V = probs.shape
-    steps, steps_back = grammar.steps, grammar.steps.transpose(1, 2).contiguous()
-    alive = torch.arange(T)[:, None] < frames[None, :]                      # (T, N)
-    by_unit = probs.permute(0, 2, 1)[..., None].contiguous()                # (T, V, N, 1)
+    alive, all_alive = _alive(probs, frames)
+    by_unit = _by_unit(probs)
     states = probs.new_zeros(T + 1, V, N, 2 * V)
     states[0, EDGE, :, EDGE] = 1.0
     log_scale = probs.new_zeros(N)
     for t in range(T):
         before, after, unit = states[t], states[t + 1], by_unit[t]
-        moved = torch.bmm(before, steps).permute(2, 1, 0)                   # (V next, N, V last)
+        moved = torch.bmm(before, grammar.steps).permute(2, 1, 0)           # (V next, N, V last)
         torch.add(before[..., :V], before[..., V:], out=after[..., :V])
         after[..., :V] *= unit[EDGE]
         torch.add(before[..., V:], moved, out=after[..., V:])
@@ -102,11 +103,17 @@ def forward_backward(probs: Tensor, frames: Tensor, grammar: PhoneGrammar) -> tu
         scale = after.sum((0, 2))                                           # (N,)
         after /= scale[:, None]
         log_scale += scale.log() * alive[t]
-        if not alive[t].all():
+        if not all_alive[t]:
             after[:, ~alive[t]] = before[:, ~alive[t]]
-    ends = grammar.probabilities[:, :, EDGE].T.repeat(1, 2)[:, None]        # (V last, 1, 2V)
-    ended = (states[T] * ends).sum((0, 2))                                  # (N,)
-    beta = ends / ended[:, None]                                            # (V, N, 2V): states times beta sum to one
+    return log_scale + (states[T] * grammar.ends).sum((0, 2)).log(), states
+
+
+def backward(probs: Tensor, frames: Tensor, grammar: PhoneGrammar, states: Tensor) -> Tensor:
+    """As `forward`, and its states -> what part of the sum is in each unit at each frame (T, N, V)."""
+    T, _, V = probs.shape
+    alive, all_alive = _alive(probs, frames)
+    by_unit = _by_unit(probs)
+    beta = grammar.ends / (states[T] * grammar.ends).sum((0, 2))[:, None]   # (V, N, 2V): states times beta sum to one
     occupied = torch.zeros_like(probs)
     for t in range(T - 1, -1, -1):
         unit = by_unit[t]
@@ -117,9 +124,19 @@ def forward_backward(probs: Tensor, frames: Tensor, grammar: PhoneGrammar) -> tu
         occupied[t] = here / share * alive[t][:, None]
         through = beta / share[None]
         onward = through[..., V:] * unit                                    # (V last, N, V last but one)
-        earlier = torch.bmm(onward.permute(2, 1, 0), steps_back)            # (V last, N, 2V)
+        earlier = torch.bmm(onward.permute(2, 1, 0), grammar.steps_back)    # (V last, N, 2V)
         earlier[..., V:] += onward
         earlier += (through[..., :V] * unit[EDGE]).repeat(1, 1, 2)
         earlier /= (states[t] * earlier).sum((0, 2))[:, None]
-        beta = torch.where(alive[t][None, :, None], earlier, beta) if not alive[t].all() else earlier
-    return log_scale + ended.log(), occupied
+        beta = earlier if all_alive[t] else torch.where(alive[t][None, :, None], earlier, beta)
+    return occupied
+
+
+def _alive(probs: Tensor, frames: Tensor) -> tuple[Tensor, list[bool]]:
+    """Which rows have each frame (T, N), and whether all have."""
+    alive = torch.arange(len(probs))[:, None] < frames[None, :].cpu()
+    return alive.to(probs.device), alive.all(1).tolist()
+
+
+def _by_unit(probs: Tensor) -> Tensor:
+    return probs.permute(0, 2, 1)[..., None].contiguous()                   # (T, V, N, 1)
