@@ -22,7 +22,6 @@ from asr.errors import AsrError, MissingExtraError
 
 REACH_S, CONNECT_S = 5.0, 60.0       # the address answers; Ray has connected: its client's server is a process that must start first
 ANSWER_S = 120.0                     # a machine has answered: as much for its first process, and `import asr`
-STOP_S = 10.0                        # running tasks have ended after a stop
 RETRIES = 3
 
 
@@ -30,8 +29,11 @@ def on_cluster(jobs: Sequence[Job], settings: Settings, address: str) -> Iterato
     """Do the jobs on the Ray cluster at `address` (auto, HOST:PORT, ray://HOST:PORT) -> as each ends its number, text, and what is the
     matter with it, which may be that its process died RETRIES + 1 times.
 
-    A job's process has `settings.threads` CPUs. Raises AsrError where the cluster cannot be reached or is of other versions, where a
-    machine lacks a file or a folder, and where the bundle cannot be used.
+    A job's process has `settings.threads` CPUs. Whoever stops half way ends the connection, and with it the cluster ends what runs for it:
+    to cancel the tasks one by one kills this process where one has just begun (Ray 2.60, "Tried to complete task that was not pending").
+
+    Raises AsrError where the cluster cannot be reached or is of other versions, where a machine lacks a file or a folder, and where the
+    bundle cannot be used.
     """
     settings = replace(settings, bundle=settings.bundle and str(Path(settings.bundle).absolute()))
     jobs = [Job(job.recording.absolute(), job.target and job.target.absolute()) for job in jobs]
@@ -40,17 +42,9 @@ def on_cluster(jobs: Sequence[Job], settings: Settings, address: str) -> Iterato
         task = ray.remote(num_cpus=settings.threads, max_retries=RETRIES)(do_apart)
         numbers = {task.remote(settings, job): number for number, job in enumerate(jobs)}
         waiting = list(numbers)
-        try:
-            while waiting:
-                [ended], waiting = ray.wait(waiting)
-                yield numbers[ended], *_outcome(ray, ended, jobs[numbers[ended]])
-        except BaseException:
-            with contextlib.suppress(ray.exceptions.RayError, ConnectionError):
-                for left in waiting:
-                    ray.cancel(left)                         # what runs ends as by Ctrl-C, and removes what it had half written
-                if waiting:
-                    ray.wait(waiting, num_returns=len(waiting), timeout=STOP_S)
-            raise
+        while waiting:
+            [ended], waiting = ray.wait(waiting)
+            yield numbers[ended], *_outcome(ray, ended, jobs[numbers[ended]])
 
 
 def _outcome(ray: ModuleType, ended, job: Job) -> tuple[str, str]:
