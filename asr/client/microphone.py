@@ -57,6 +57,13 @@ def input_devices() -> list[Device]:
     return devices
 
 
+def look_again():
+    """Look for devices anew: PortAudio does so when it starts, never again. All open streams end with that; close them before."""
+    sounddevice = _sounddevice()
+    sounddevice._terminate()
+    sounddevice._initialize()
+
+
 def find_device(wanted: str | None) -> Device:
     """The device of that number, of that name, or of a name with that in it; None = the system's default.
 
@@ -93,9 +100,7 @@ class Microphone:
         False while there is none.
         """
         self.close()
-        sounddevice = _sounddevice()
-        sounddevice._terminate()     # PortAudio looks for devices when it starts, never again
-        sounddevice._initialize()
+        look_again()
         try:
             self._begin(find_device(self._wanted))
         except DeviceError:
@@ -109,7 +114,7 @@ class Microphone:
         self._arrears = Arrears(device.rate_hz)
         self._asked_s = self._here_since_s = time.monotonic()
         self._stream = self._open(device)
-        self._stopped = False        # last: the end of an earlier stream may have been told meanwhile
+        self.stopped = False         # whether the system has ended the stream; last, for an earlier one's end may be told meanwhile
 
     def _open(self, device: Device):
         sounddevice = _sounddevice()
@@ -133,7 +138,7 @@ class Microphone:
         self.queue.put(samples)
 
     def _finished(self):
-        self._stopped = True
+        self.stopped = True
 
     @property
     def problem(self) -> DeviceError | None:
@@ -142,7 +147,7 @@ class Microphone:
         if now_s - self._asked_s > AWAY_S:                   # the worker asks at every step and while it waits: it was stopped
             self._here_since_s = now_s
         self._asked_s = now_s
-        if self._stopped or now_s - max(self.queue.last_put_s, self._here_since_s) > SILENT_S:
+        if self.stopped or now_s - max(self.queue.last_put_s, self._here_since_s) > SILENT_S:
             return DeviceError(f"{self.name}: the microphone has stopped delivering sound")
         return None
 

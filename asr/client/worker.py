@@ -25,9 +25,9 @@ REOPEN_EVERY_S = 1.0
 
 
 class Source(Protocol):
-    """What delivers audio into a queue: a Microphone, or a Playback of a file."""
+    """What delivers audio into a queue: a Microphone, a Mix of several, or a Playback of a file."""
 
-    name: str
+    name: str                        # may change: devices of a mix come and go
     rate_hz: float
     started: datetime                # when it was opened first
     queue: CaptureQueue
@@ -138,6 +138,7 @@ class _Listening:
     def __init__(self, source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop, requests: Requests):
         self._source, self._recognizer, self._outputs, self._stop, self._requests = source, recognizer, outputs, stop, requests
         self._gauge = Gauge()
+        self._name = source.name     # as the user was told
         self._paused = False
         self._unheard = 0            # samples that passed while paused, for the recognizer still to skip
         self._problem: AsrError | None = None                # why the source was left
@@ -152,6 +153,9 @@ class _Listening:
                 break
             self._do_requests(remarks)
             self._tell_status()
+            if source.name != self._name:
+                self._name = source.name
+                self._outputs.remark(f"listening to {self._name}")
         self._problem = problem
         self._do_requests(remarks)   # a mark set just before quitting
         if not problem or not source.may_return:
@@ -182,6 +186,7 @@ class _Listening:
         silent = round((time.monotonic() - lost_s) * rate_hz)
         self._gauge.open_again(silent / rate_hz)
         self._skip(silent + self._unheard, source.rate_hz)
+        self._name = source.name
         outputs.remark(f"listening to {source.name} again, after {silent / rate_hz:.0f} s")
         return True
 

@@ -20,7 +20,9 @@ HOST, PORT = "127.0.0.1", 8765       # of the caption page
 
 
 @click.command(short_help="Show captions of what the microphone hears.")
-@click.option("--device", help="Number of an input device, its name, or a part of that. [default: the system's]")
+@click.option("--device", "devices", multiple=True,
+              help="Number of an input device, its name, or a part of that; several, each with --device, are heard together. "
+                   "[default: the system's]")
 @click.option("--list-devices", is_flag=True, help="List the input devices and end.")
 @click.option("--input", "recording", type=click.Path(), help="Caption this file at speaking pace, not a microphone.")
 @click.option("--or-recording", "fallback", type=click.Path(), help="Caption this file when there is no microphone.")
@@ -38,18 +40,19 @@ HOST, PORT = "127.0.0.1", 8765       # of the caption page
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
-def live(device, list_devices, recording, fallback, keep, record, sessions, web, host, port, plain, doubts, steady, chunk_ms, decoder,
+def live(devices, list_devices, recording, fallback, keep, record, sessions, web, host, port, plain, doubts, steady, chunk_ms, decoder,
          bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
     On a terminal, words that may still change are underlined until they are settled, and keys scroll back, pause, mark, save and quit:
     ? lists them. In a pipe there is a line for each final. Finals of a microphone are also kept, each before it is shown: asr
-    sessions lists, shows and exports them.
+    sessions lists, shows and exports them. Two devices, a microphone and what the computer plays, caption both sides of a call.
 
     \b
     asr live
     asr live --list-devices
     asr live --device "USB Audio" --chunk-ms 640
+    asr live --device "USB Audio" --device "Monitor of Speakers"
     asr live --record
     asr live --web
     asr live --input talk.flac | tee talk.txt
@@ -63,7 +66,7 @@ def live(device, list_devices, recording, fallback, keep, record, sessions, web,
         if (host or port is not None) and not web:
             raise click.UsageError("--host and --port are about the page of --web")
         with contextlib.closing(_page(host, port)) if web else contextlib.nullcontext() as page:
-            _caption(device, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), page, int(chunk_ms), decoder,
+            _caption(devices, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), page, int(chunk_ms), decoder,
                      bundle, precision, errors)
 
 
@@ -91,7 +94,7 @@ def _page(host, port):
     return CaptionServer(host or HOST, PORT if port is None else port)
 
 
-def _caption(device, recording, fallback, kept, view, page, chunk_ms, decoder, bundle, precision, errors):
+def _caption(devices, recording, fallback, kept, view, page, chunk_ms, decoder, bundle, precision, errors):
     """Open the source, which records from then on, while the models load; then caption it."""
     from asr.client.requests import Requests, Stop
     requests, stop = Requests(), Stop()
@@ -102,8 +105,9 @@ def _caption(device, recording, fallback, kept, view, page, chunk_ms, decoder, b
         if recording:
             return Playback(recording)
         from asr.client.microphone import Microphone
+        from asr.client.mix import Mix
         try:
-            return Microphone(device)
+            return Mix(devices) if len(devices) > 1 else Microphone(*devices)
         except DeviceError as error:
             if not fallback:
                 raise
