@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 ALSA = """</usr/share/alsa/alsa.conf>
@@ -25,16 +25,15 @@ PLUGIN = "alsa-lib/libasound_module_pcm_pulse.so"
 class SoundServer:
     """PulseAudio in a folder of its own; `environment` is what a program needs to hear it. Use it in `with`.
 
-    `loudspeakers`: further ones, beside the one that the microphone hears. `devices`: further input devices by name, each with
-    PulseAudio's source for it.
+    `devices`: further input devices by name, each a source of this server (None) or of another one.
     """
 
-    def __init__(self, loudspeakers: Sequence[str] = (), devices: Mapping[str, str] | None = None):
+    def __init__(self, devices: "Mapping[str, tuple[SoundServer | None, str]] | None" = None):
         self._folder = Path(tempfile.mkdtemp(prefix="sound"))                  # short: a socket's path has 107 characters at most
         self._server = f"unix:{self._folder / 'socket'}"
-        more = "".join(ALSA_SOURCE.format(name=name, server=self._server, source=source) for name, source in (devices or {}).items())
+        more = "".join(ALSA_SOURCE.format(name=name, server=(server or self)._server, source=source)
+                       for name, (server, source) in (devices or {}).items())
         (self._folder / "asound.conf").write_text(ALSA.format(server=self._server) + more, encoding="utf-8")
-        self._loudspeakers = loudspeakers
         self.environment = {**os.environ, "HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder), "PULSE_SERVER": self._server,
                             "ALSA_CONFIG_PATH": str(self._folder / "asound.conf")}
         self._log = open(self._folder / "log", "wb")                           # noqa: SIM115 (closed by __exit__)
@@ -46,8 +45,7 @@ class SoundServer:
             ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--log-target=stderr",
              f"--load=module-native-protocol-unix socket={self._folder / 'socket'} auth-anonymous=1",
              "--load=module-null-sink sink_name=speaker rate=48000 channels=2",
-             "--load=module-remap-source master=speaker.monitor source_name=microphone",
-             *(f"--load=module-null-sink sink_name={name}" for name in self._loudspeakers)],
+             "--load=module-remap-source master=speaker.monitor source_name=microphone"],
             env=self.environment, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
 
     def __enter__(self) -> "SoundServer":
@@ -67,10 +65,9 @@ class SoundServer:
         self._log.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def play(self, path: Path, check: bool = True, loudspeaker: str = "speaker"):
+    def play(self, path: Path, check: bool = True):
         """Play a recording to its end, as loud as it is; without `check` it does not matter if the server dies under it."""
-        subprocess.run(["paplay", f"--device={loudspeaker}", "--volume=65536", str(path)], env=self.environment, check=check,
-                       capture_output=True)
+        subprocess.run(["paplay", "--device=speaker", "--volume=65536", str(path)], env=self.environment, check=check, capture_output=True)
 
     def restart(self):
         """Start it again after `kill`, as if the microphone were plugged in."""

@@ -57,9 +57,10 @@ class Mix:
         return self._lost_overflows + sum(track.microphone.overflows for track in self._tracks.values())
 
     def reopen(self) -> bool:
-        """After a problem: try once to open all devices anew. True when one is there; the others are looked for from then on."""
+        """After a problem: try once to open all devices anew, with a new queue. True when one is there; the others are looked for."""
         self._halt()
         self._close_devices()
+        self.queue = CaptureQueue(RATE_HZ)
         look_again()
         self._open(None)             # whoever calls counts the time that has passed
         if not self._tracks:
