@@ -8,6 +8,8 @@
     pieces.model         sentencepiece model of the second head, for training on (optional, not read by the client)
     lexicon.txt.gz       word, tab, phones; a word may have several lines             } for the beam decoder
     language.binary      KenLM language model                                         }
+    rescorer.onnx        word model that chooses among the beam's hypotheses      } optional
+    rescorer.words.txt   words that it knows, in the order of their ids           }
     MODEL_CARD.md        for people: data, licences, limits
 
 `load_bundle` refuses what is missing, cut off, changed, or made for a newer program. This module knows nothing of networks: standard
@@ -35,6 +37,7 @@ from asr.units import Units
 
 FORMAT = 1                           # raised when an older program could not use a newer bundle
 MANIFEST = "bundle.json"
+WRITTEN = ("format", "time", "latencies", "files")           # entries of it that write_manifest makes
 DEFAULT = Path(__file__).with_name("models") / "english"
 TIME_ARITHMETIC = {
     "rate_hz": config.RATE_HZ,

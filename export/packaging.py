@@ -1,6 +1,7 @@
 """Checkpoint -> bundle: graphs, units, language files and card, checked against the model before anything is put in place."""
 
 import datetime
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import onnx
 import torch
 
-from asr.bundle import Bundle, load_bundle, replacing, revise, write_manifest
+from asr.bundle import MANIFEST, WRITTEN, Bundle, load_bundle, replacing, revise, write_manifest
 from asr.client.acoustic import FILES
 from asr.errors import BundleError
 from asr.training.checkpoint import Checkpoint
@@ -16,8 +17,11 @@ from asr.training.model import AcousticModel
 from asr.units import Units
 from export.acoustic import acoustic_graph
 from export.parity import LENGTHS_S, Case, check, compare
+from export.rescorer import FILE as RESCORER
+from export.rescorer import WORDS_FILE as RESCORER_WORDS
 
 LANGUAGE_FILES = ("lexicon.txt.gz", "language.binary")
+RESCORER_FILES = (RESCORER, RESCORER_WORDS)          # may be in the same folder
 FEATURES_FILE = "acoustic.features.onnx"
 PIECES_FILE = "pieces.model"         # sentencepiece's, for those who train on; the client never reads it
 
@@ -27,9 +31,9 @@ def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Pat
                   advance: Callable[[Case], None] = lambda case: None) -> tuple[Bundle, list[Case]]:
     """Make the bundle `target` (a folder, or one file if it ends in .asr) -> the bundle and what the parity check found.
 
-    `language` is a folder with lexicon.txt.gz and language.binary (None: a bundle for the greedy decoder alone), `card` a Markdown
-    file (None: a short one is written). `advance` is called with each finished case. Raises BundleError where a graph differs from the
-    model or a file is missing; an older bundle then stays as it was.
+    `language` is a folder with lexicon.txt.gz, language.binary and perhaps rescorer.onnx (None: a bundle for the greedy decoder alone),
+    `card` a Markdown file (None: a short one is written). `advance` is called with each finished case. Raises BundleError where a graph
+    differs from the model or a file is missing; an older bundle then stays as it was.
     """
     for path in [card, *(language / file for file in LANGUAGE_FILES if language)]:
         if path and not path.is_file():
@@ -40,8 +44,8 @@ def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Pat
         Units(checkpoint.phones, "phones").write(folder / "phones.txt")
         Units(checkpoint.pieces, "pieces").write(folder / "pieces.txt")
         (folder / PIECES_FILE).write_bytes(checkpoint.piece_model)
-        for file in LANGUAGE_FILES if language else ():
-            shutil.copyfile(language / file, folder / file)
+        if language:
+            _copy_language(language, folder)
         text = card.read_text(encoding="utf-8") if card else _short_card(checkpoint, name, licence)
         (folder / "MODEL_CARD.md").write_text(text, encoding="utf-8", newline="\n")
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -53,6 +57,30 @@ def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Pat
             advance(case)
         check(cases, bundle)
     return load_bundle(target), cases
+
+
+def with_language(source: Path, target: Path, language: Path) -> Bundle:
+    """Make the bundle `target` of the bundle `source` and the language files in the folder `language`, those that it has.
+
+    Its decoding weights stay, for `asr tune` to choose anew; its error rates go, they were others'. Raises BundleError.
+    """
+    bundle = load_bundle(source)
+    if not any((language / file).is_file() for file in (*LANGUAGE_FILES, *RESCORER_FILES)):
+        raise BundleError(f"{language}: none of {', '.join((*LANGUAGE_FILES, *RESCORER_FILES))} in it: give the folder that `asr language` "
+                          "or `asr rescorer` filled")
+    kept = json.loads((bundle.folder / MANIFEST).read_text(encoding="utf-8"))
+    with replacing(target) as folder:
+        for file in bundle.files:
+            shutil.copyfile(bundle.path(file), folder / file)
+        _copy_language(language, folder)
+        write_manifest(folder, **{name: value for name, value in kept.items() if name not in WRITTEN} | {"wer": {}})
+    return load_bundle(target)
+
+
+def _copy_language(language: Path, folder: Path) -> None:
+    for file in (*LANGUAGE_FILES, *RESCORER_FILES):
+        if (language / file).is_file():
+            shutil.copyfile(language / file, folder / file)
 
 
 def add_error_rates(target: Path, speech: Path, limit: int | None = None) -> Bundle:

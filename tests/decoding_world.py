@@ -47,4 +47,5 @@ def make_world(folder: Path, **decoding) -> SimpleNamespace:
     words = tuple(sorted({word for word, _ in entries}))
     known = [" ".join(word for word in sentence.split() if word in words) for sentence in SENTENCES]
     write_arpa(known, folder / "language.binary", words=words)               # KenLM tells an ARPA file from a binary by itself
-    return SimpleNamespace(phones=tuple(PHONES), pieces=PIECES, decoding=decoding, path=lambda name: folder / name)
+    return SimpleNamespace(phones=tuple(PHONES), pieces=PIECES, decoding=decoding, path=lambda name: folder / name,
+                           has=lambda name: (folder / name).exists())

@@ -5,11 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.bundle import load_bundle
-from asr.cli import main
+from asr.cli import commands, main
 from asr.client.acoustic import FILES, Acoustic, AcousticStream
 from asr.config import LATENCIES, ModelConfig, num_frames
 from asr.decoding.emission import Emission
@@ -236,3 +237,21 @@ def test_command_exports_a_checkpoint(tmp_path, monkeypatch, capsys):
         main(["export", str(tmp_path / "noise.pt"), str(tmp_path / "english")])
     assert status.value.code == 1
     assert "not a checkpoint" in capsys.readouterr().err
+
+
+def test_a_bundle_gets_other_language_files(tiny_bundle, tmp_path):
+    """A bundle and a folder of language files make a bundle with these, without the error rates of the old ones; all else is as it was."""
+    language, target = tmp_path / "language", tmp_path / "new"
+    language.mkdir()
+    arguments = ["export", str(tiny_bundle.folder), str(target), "--language", str(language)]
+    failed = CliRunner().invoke(commands, arguments, standalone_mode=False)
+    assert isinstance(failed.exception, BundleError)
+    assert "none of lexicon.txt.gz" in str(failed.exception)
+    (language / "rescorer.onnx").write_bytes(b"a graph")
+    (language / "rescorer.words.txt").write_text("</s>\n<unk>\n")
+    assert CliRunner().invoke(commands, arguments).exit_code == 0
+    old, new = tiny_bundle, load_bundle(target)
+    assert new.path("rescorer.onnx").read_bytes() == b"a graph"
+    assert set(new.files) == {*old.files, "rescorer.onnx", "rescorer.words.txt"}
+    assert (new.name, new.created, new.model, new.decoding, new.wer) == (old.name, old.created, old.model, old.decoding, {})
+    assert CliRunner().invoke(commands, arguments[:-2]).exit_code == 2

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from asr.decoding import make_decoder
-from asr.decoding.tune import PLAIN, Example, Outcome, count, tune
+from asr.decoding.options import Calibration
+from asr.decoding.tune import PLAIN, Example, Outcome, _least_confidence, count, tune
 from tests.decoding_world import SENTENCES, make_world, spoken
 from tests.synthetic import speak
 
@@ -61,6 +62,46 @@ def test_the_second_head_stays_off_where_it_costs():
 
     chosen, _ = tune(measure, lambda: measure({}), {}, num_random=1)
     assert chosen["unknown"]["confidence"] > 1
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_a_word_model_is_weighed_last(helps):
+    """Its weights are found with the search as it was chosen, or left as it was; one that does not help stays off."""
+    seen = []
+
+    def measure(changes: dict) -> Outcome:
+        rescoring = changes["rescoring"]
+        edits = 100 + 40 * abs(changes.get("lm_weight", 0) - 1.3)
+        if rescoring["hypotheses"]:
+            seen.append(changes.get("lm_weight"))
+            edits += (-30 if helps else 1) + 10 * abs(rescoring["weight"] - 2.4) + 10 * abs(rescoring["ngram"] - 1.0)
+        return Outcome({"dev": edits}, {"dev": 1000}, 1.0, (1.0, -1.0), (True, False))
+
+    for search in (True, False):
+        seen.clear()
+        chosen, _ = tune(measure, lambda: measure({"rescoring": {"hypotheses": 0}}), {"lm_weight": 1.7}, num_random=1, rescored=True,
+                         search=search)
+        assert set(seen) == {chosen["lm_weight"]}
+        assert chosen["lm_weight"] == (pytest.approx(1.3, abs=0.13) if search else 1.7)
+        if helps:
+            assert chosen["rescoring"]["weight"] == pytest.approx(2.4, abs=0.11)
+            assert chosen["rescoring"]["ngram"] == pytest.approx(1.0, abs=0.11)
+        else:
+            assert chosen["rescoring"] == {"hypotheses": 0}
+
+
+def test_where_noise_begins():
+    """Utterances are taken for noise up to the mean confidence at which one right word in a thousand is lost, and never above a half."""
+    def confidences(doubtful: list[float]) -> float:
+        evidence = [evidence for evidence in doubtful for _ in range(2)] + [4.0] * 2600
+        right = [True, False] * len(doubtful) + [True] * 2600
+        outcome = Outcome({"dev": 0}, {"dev": 2600}, 1.0, tuple(evidence), tuple(right), (2,) * len(doubtful) + (4,) * 650)
+        return _least_confidence(outcome, Calibration(slope=1.0, offset=0.0))
+
+    one_lost, two_lost, three_lost = (1 / (1 + np.exp(-evidence)) for evidence in (-1.2, -0.8, -0.4))
+    assert two_lost < confidences([-1.2, -0.8, -0.4, 3.0]) <= three_lost
+    assert confidences([-1.2, -0.8]) == confidences([]) == 0.5
+    assert one_lost < 0.5
 
 
 def test_weights_for_real_emissions(world):

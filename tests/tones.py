@@ -67,6 +67,12 @@ class ToneDecoder:
         """A stream whose first frame is at `offset_s`."""
         return ToneStream(offset_s)
 
+    def decode(self, emission: Emission, offset_s: float = 0.0) -> Hypothesis:
+        """The words of a whole emission."""
+        stream = self.start(offset_s)
+        stream.step(emission)
+        return stream.finish()
+
 
 class ToneStream:
     """As the streams of the real decoders."""

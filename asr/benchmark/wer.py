@@ -16,6 +16,7 @@ from asr.benchmark.scoring import Score, score
 from asr.benchmark.sets import SpeechSet, find_sets
 from asr.benchmark.systems import load_peer
 from asr.benchmark.workers import Condition, recognise
+from asr.decoding.emission import Emission
 from asr.errors import BundleError
 
 BLOCKS = ("full", "1280", "640", "320", "160")
@@ -60,12 +61,9 @@ class AsrTexts:
         found = {}
         for precision, acoustic in self._acoustics.items():
             for block, latency in self._latencies.items():
-                emissions = emit(acoustic, latency, samples)
+                emission = Emission.concatenate(emit(acoustic, latency, samples))
                 for kind, decoder in self._decoders.items():
-                    stream = decoder.start()
-                    for emission in emissions:
-                        stream.step(emission)
-                    found[precision, f"{block} {kind}"] = stream.finish().text
+                    found[precision, f"{block} {kind}"] = decoder.decode(emission).text
         return found
 
 

@@ -16,7 +16,7 @@ class Models:
     """An acoustic model and a decoder of the same bundle; any number of streams use them at once."""
 
     acoustic: "Acoustic"
-    decoder: object                  # start(offset_s) -> a stream with step, best, finish
+    decoder: object                  # start(offset_s) -> a stream with step, best, finish; decode(emission, offset_s)
 
 
 def load_models(bundle: str | os.PathLike | None = None, decoder: str = "beam", precision: str = "auto", threads: int = 1) -> Models:

@@ -97,9 +97,7 @@ class Recognizer:
 
     def _decode(self, stretches) -> Iterator[Final]:
         for start_s, emission in stretches:
-            decoder = self.models.decoder.start(start_s)
-            decoder.step(emission)
-            words = decoder.finish().words
+            words = self.models.decoder.decode(emission, start_s).words
             if words:
                 yield Final(words, words[0].start_s, words[-1].end_s, "pause")
 

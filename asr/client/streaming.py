@@ -146,9 +146,8 @@ class StreamingRecognizer:
 
     def _decoded(self, utterance: "_Utterance", first: int, last: int) -> tuple[Word, ...]:
         """Words of the kept samples [first, last), with full context."""
-        decoder = self._models.decoder.start(first / RATE_HZ)
-        decoder.step(self._models.acoustic.whole(utterance.sound(first, last)))
-        return decoder.finish().words
+        emission = self._models.acoustic.whole(utterance.sound(first, last))
+        return self._models.decoder.decode(emission, first / RATE_HZ).words
 
 
 def _whole_frames(seconds: float) -> int:

@@ -19,8 +19,10 @@ import click
 @click.option("--trials", type=click.IntRange(0), default=20, show_default=True, help="Random points to begin with.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "int8", "float"]), help="Acoustic model.")
+@click.option("--rescoring-only", is_flag=True, help="Weigh the word model (rescorer.onnx) alone; the search stays as it is.")
 @click.option("--dry-run", is_flag=True, help="Print what would be chosen; leave the bundle as it is.")
-def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: int, precision: str, dry_run: bool) -> None:
+def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: int, precision: str, rescoring_only: bool,
+         dry_run: bool) -> None:
     """Choose the weights, beam, and confidence curves with which the folder BUNDLE decodes, by their error rate on development speech.
 
     What the acoustic model says is computed once and kept in the user's cache folder, so a second run starts at once. What is found
@@ -34,6 +36,7 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
 
     from asr.benchmark.sets import find_sets
     from asr.bundle import load_bundle, revise
+    from asr.decoding.rescoring import FILES as RESCORER
     from asr.decoding.tune import BEAMS
     from asr.decoding.tune import tune as search
 
@@ -46,7 +49,9 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
         chosen, outcome = search(
             measure=partial(_measure, pool, bundle, shares, "beam"),
             greedy=partial(_measure, pool, bundle, shares, "greedy", {}),
-            start={**BEAMS[3], "phone_prior": _log_prior([file for _, _, file in stored])},
+            start=loaded.decoding if rescoring_only else {**BEAMS[3], "phone_prior": _log_prior([file for _, _, file in stored])},
+            rescored=loaded.has(RESCORER[0]),
+            search=not rescoring_only,
             num_random=trials,
             report=lambda changes, result: click.echo(f"WER {result.wer:6.2f} %  {result.busy_s:6.1f} s  {json.dumps(changes)}"),
         )

@@ -5,6 +5,7 @@
     stream.step(emission)                             any number of frames, any number of times
     stream.best()                                     Hypothesis so far
     stream.finish()                                   Hypothesis at the end
+    decoder.decode(emission, offset_s=0.0)            that of a whole utterance, by the best means at hand
 
 Another decoder is one more file here and one more line in DECODERS.
 """
@@ -25,6 +26,8 @@ def _beam(bundle: "Bundle", options):
     from asr.decoding.beam import BeamDecoder
     from asr.decoding.language_model import LanguageModel
     from asr.decoding.lexicon_trie import build_trie, read_pronunciations
+    from asr.decoding.rescoring import FILES as RESCORER
+    from asr.decoding.rescoring import Rescorer
     from asr.errors import BundleError
     from asr.units import WORD_END
 
@@ -33,8 +36,12 @@ def _beam(bundle: "Bundle", options):
                           f"{len(bundle.phones)} phones: install the bundle again, or run asr tune on it")
     lexicon = read_pronunciations(bundle.path("lexicon.txt.gz"), bundle.phones)
     language = LanguageModel(bundle.path("language.binary"), lexicon.words)
-    trie = build_trie(lexicon, language.unigrams(), word_end=bundle.phones.index(WORD_END))
-    return BeamDecoder(bundle.pieces, lexicon, trie, language, options)
+    unigrams = language.unigrams()
+    trie = build_trie(lexicon, unigrams, word_end=bundle.phones.index(WORD_END))
+    rescorer = None
+    if bundle.has(RESCORER[0]):
+        rescorer = Rescorer(*(bundle.path(name) for name in RESCORER), lexicon.words, unigrams)
+    return BeamDecoder(bundle.pieces, lexicon, trie, language, options, rescorer)
 
 
 DECODERS = {"beam": _beam, "greedy": _greedy}

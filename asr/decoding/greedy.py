@@ -86,6 +86,12 @@ class GreedyDecoder:
         """A stream whose first frame begins at `offset_s`."""
         return GreedyStream(self, offset_s)
 
+    def decode(self, emission: Emission, offset_s: float = 0.0) -> Hypothesis:
+        """The result for a whole utterance."""
+        stream = self.start(offset_s)
+        stream.step(emission)
+        return stream.finish()
+
 
 class GreedyStream:
     """Step, best at any time, finish: the same interface as the beam's stream."""

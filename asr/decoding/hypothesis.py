@@ -23,3 +23,9 @@ class Hypothesis:
     @property
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
+
+    def believed(self, least_confidence: float) -> "Hypothesis":
+        """Itself, or no words at all where the mean of their confidences is below that: noise, then, rather than speech."""
+        if sum(word.confidence for word in self.words) < least_confidence * len(self.words):
+            return Hypothesis((), self.score)
+        return self

@@ -5,6 +5,7 @@ beam compares contexts by address, so it keeps such twins apart and they crowd t
 """
 
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,14 @@ class Contexts:
     def end_score(self, context: int) -> float:
         """log10 P(end of sentence | context)."""
         return self._model.finish(self._states[context])[1]
+
+    def sentence_score(self, words: Iterable[int]) -> float:
+        """log10 P of a whole sentence."""
+        context = total = 0
+        for word in words:
+            total += self.score(context, word)
+            context = self.after(context, word)
+        return total + self.end_score(context)
 
     def keep_only(self, contexts: np.ndarray) -> np.ndarray:
         """Forget all but `contexts` (distinct numbers); they become 0, 1, ... Returns for each old number the new one, or -1."""

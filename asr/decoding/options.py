@@ -24,6 +24,18 @@ class UnknownWords:
 
 
 @dataclass(frozen=True)
+class Rescoring:
+    """How the best of the n-best list is chosen (see rescoring.py): to a hypothesis' score comes weight * log10 P(words) by the word model,
+    and its n-gram counts with `ngram` in place of lm_weight.
+    """
+
+    hypotheses: int = 0              # in the list; 0: the search's own best one stays
+    weight: float = 0.0
+    ngram: float = 0.0
+    word_score: float = 0.0          # more a word
+
+
+@dataclass(frozen=True)
 class DecodingOptions:
     """Weights as in flashlight and torchaudio: score = log P(phones) + lm_weight * log10 P(words) + word_score * number of words.
 
@@ -42,9 +54,11 @@ class DecodingOptions:
     log_add: bool = True             # sum over alignments instead of the best one
     blank_threshold: float = 0.98    # frames whose blank is likelier than this skip the beam
     partial_share: float = 0.85      # part of the beam's probability that must agree on a word before it is shown in a partial
+    least_confidence: float = 0.0    # mean of an utterance's words below which it is taken for noise, and has none
     confidence: Calibration = field(default_factory=Calibration)
     greedy_confidence: Calibration = field(default_factory=Calibration)
     unknown: UnknownWords = field(default_factory=UnknownWords)
+    rescoring: Rescoring = field(default_factory=Rescoring)
 
     def with_changes(self, changes: Mapping) -> "DecodingOptions":
         """These options with `changes` (as in bundle.json: nested entries are dicts) put over them. Raises BundleError."""

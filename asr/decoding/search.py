@@ -6,14 +6,17 @@ ends in the unit `|`; the root's phone is `|`, whose repeats the root absorbs. T
 node is taken in on the way (look-ahead) and replaced by the word's own at its end.
 
 A trace is a link in the chain of finished words: (word, node where it ended, frame of its `|`, previous trace). Traces that all states
-share are final; `settle` hands them out, and forgets what no state needs, so memory stays bounded over hours.
+share are final; `settle` hands them out, and forgets what no state needs, so memory stays bounded over hours. Where the whole utterance
+is at hand, `with_ways` keeps what the merging of states would lose, for `n_best` (lattice.py).
 """
 
 import math
+from collections import defaultdict
 
 import numpy as np
 
 from asr.decoding.language_model import LanguageModel
+from asr.decoding.lattice import Lattice, Way, Words
 from asr.decoding.lexicon_trie import ROOT, Trie
 from asr.decoding.options import DecodingOptions
 from asr.units import BLANK_ID
@@ -25,9 +28,9 @@ _CONTEXTS_KEPT = 4000                # settle forgets language model contexts be
 
 
 class Search:
-    """One utterance's search. `frames` is how many it has taken in."""
+    """One utterance's search. `frames` is how many it has taken in. One `with_ways` cannot `settle`."""
 
-    def __init__(self, trie: Trie, language: LanguageModel, options: DecodingOptions):
+    def __init__(self, trie: Trie, language: LanguageModel, options: DecodingOptions, with_ways: bool = False):
         self.trie, self.options = trie, options
         self.frames = 0
         self._contexts = language.contexts()
@@ -36,6 +39,7 @@ class Search:
         self._look_ahead = trie.best_score
         self._base = 0.0                                     # subtracted from all scores so far, so that they stay small
         self._traces = [(-1, ROOT, -1, NO_TRACE)]            # (word, end node, frame of its `|`, previous)
+        self._lattice = Lattice(self._traces) if with_ways else None
         # the beam, ordered by key = context * N + node; all (B,)
         self._context = np.zeros(1, np.int64)
         self._node = np.zeros(1, np.int64)
@@ -85,8 +89,13 @@ class Search:
         met = keys[place] == new_keys
         if met.any():
             there, score = place[met], arrived[met]
-            better = score > np.maximum(phone[there], blank[there])
+            before = np.maximum(phone[there], blank[there])
             trace = trace.copy()
+            if self._lattice and ended:
+                self._merge_ends(ended, trace, there, before, arrived_trace[met])
+            better = score > before
+            if self._lattice:
+                better &= arrived_trace[met] >= 0            # the others have been merged
             trace[there[better]] = arrived_trace[met][better]
             phone[there] = self._fold(phone[there], score)
             fresh = ~met
@@ -127,6 +136,7 @@ class Search:
         row, place = row[hopeful], place[hopeful]
         columns = score[row], self._context[row], trie.word_ids[place], self._node[row], self._trace[row]
         ended: dict[int, tuple[float, int, int, int]] = {}
+        self._rivals = defaultdict(list)                     # the other ways, kept for the lattice alone
         for score_here, context, word, node, trace in zip(*(column.tolist() for column in columns), strict=True):
             with_word = score_here + options.lm_weight * contexts.score(context, word)
             if with_word <= bound:
@@ -136,8 +146,11 @@ class Search:
             if known is None:
                 ended[after] = with_word, word, node, trace
             else:
-                best = known if known[0] >= with_word else (with_word, word, node, trace)
+                way = with_word, word, node, trace
+                best, other = (known, way) if known[0] >= with_word else (way, known)
                 ended[after] = (float(self._fold(known[0], with_word)), *best[1:])
+                if self._lattice:
+                    self._rivals[after].append(other)
         return ended
 
     def _best_states(self, total: np.ndarray) -> np.ndarray:
@@ -150,9 +163,27 @@ class Search:
     def _make_traces(self, ended: list[tuple[float, int, int, int]]) -> None:
         """Give the surviving new words their traces."""
         for i in np.flatnonzero(self._trace < 0).tolist():
-            _, word, node, previous = ended[-1 - int(self._trace[i])]
+            score, word, node, previous = ended[-1 - int(self._trace[i])]
+            if self._lattice:
+                self._trace[i] = self._lattice.add(self._ways_to(int(self._context[i]), (score, word, node, previous)))
+                continue
             self._trace[i] = len(self._traces)
             self._traces.append((word, node, self.frames, previous))
+
+    def _merge_ends(self, ended: dict[int, tuple[float, int, int, int]], trace: np.ndarray, there: np.ndarray, score: np.ndarray,
+                    arrived: np.ndarray) -> None:
+        """Words end where states `there` are already, at `score`: put the traces of both into `trace`, by beam row.
+
+        arrived: the trace that arrives at each, negative for a word that has just ended.
+        """
+        contexts = list(ended)
+        for place in np.flatnonzero(arrived < 0).tolist():
+            row, context = int(there[place]), contexts[-1 - int(arrived[place])]
+            trace[row] = self._lattice.merge(int(trace[row]), float(score[place]), self._ways_to(context, ended[context]))
+
+    def _ways_to(self, context: int, best: tuple[float, int, int, int]) -> list[Way]:
+        """The ways in which the word that has just ended came to `context`, for the lattice."""
+        return [(score, word, node, self.frames, previous) for score, word, node, previous in (best, *self._rivals[context])]
 
     def best(self, least_share: float = 0.0) -> tuple[list[tuple[int, int, int]], float]:
         """Finished words of the best state that are not settled yet, each (word, end node, frame of its `|`), and its score.
@@ -189,6 +220,11 @@ class Search:
             return self.best()
         score, trace, last = max(ways, key=lambda way: way[0])
         return [*self._words_of(trace), *last], score + self._base
+
+    def n_best(self, count: int) -> list[tuple[float, Words]]:
+        """As `finish`, the `count` best hypotheses, best first: score, and words as there. None where all states are within words."""
+        endings = ((score + self._base, trace, tuple(last)) for i in range(len(self._node)) for score, trace, last in self._endings(i))
+        return self._lattice.n_best(endings, count)
 
     def _endings(self, i: int) -> list[tuple[float, int, list[tuple[int, int, int]]]]:
         """The ways in which state `i` can end the utterance: score, trace, and the word that ends with it."""
