@@ -39,7 +39,7 @@ def archive(tmp_path_factory, recordings) -> Path:
         shutil.copy(clip, folder)
     sounds = [soundfile.read(clip, dtype="float32")[0] for clip in long]
     for number in range(2):
-        soundfile.write(folder / f"long{number}.flac", np.concatenate(sounds[number:] + sounds[:number]), 48_000)
+        soundfile.write(folder / f"long{number}.flac", np.concatenate(sounds[number:] + sounds[:number]), 16_000)
     return folder
 
 
