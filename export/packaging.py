@@ -11,17 +11,15 @@ import torch
 
 from asr.bundle import MANIFEST, WRITTEN, Bundle, load_bundle, replacing, revise, write_manifest
 from asr.client.acoustic import FILES
+from asr.decoding.rescoring import FILES as RESCORER_FILES  # may be in the language folder
 from asr.errors import BundleError
 from asr.training.checkpoint import Checkpoint
 from asr.training.model import AcousticModel
 from asr.units import Units
 from export.acoustic import acoustic_graph
 from export.parity import LENGTHS_S, Case, check, compare
-from export.rescorer import FILE as RESCORER
-from export.rescorer import WORDS_FILE as RESCORER_WORDS
 
 LANGUAGE_FILES = ("lexicon.txt.gz", "language.binary")
-RESCORER_FILES = (RESCORER, RESCORER_WORDS)          # may be in the same folder
 FEATURES_FILE = "acoustic.features.onnx"
 PIECES_FILE = "pieces.model"         # sentencepiece's, for those who train on; the client never reads it
 

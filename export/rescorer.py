@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from asr.decoding.rescoring import FILES
 from asr.training.word_model import WordModel
 from export.graph import Graph, floats
 
 OPSET, IR_VERSION = 17, 8
-FILE, WORDS_FILE = "rescorer.onnx", "rescorer.words.txt"
 
 
 def rescorer_graph(model: WordModel) -> onnx.ModelProto:
@@ -53,8 +53,9 @@ def rescorer_graph(model: WordModel) -> onnx.ModelProto:
 
 def write_rescorer(model: WordModel, words: list[str], folder: Path) -> None:
     """Write the graph and its words, one a line in the order of their ids, into `folder`."""
-    onnx.save(rescorer_graph(model), folder / FILE)
-    (folder / WORDS_FILE).write_text("".join(f"{word}\n" for word in words), encoding="utf-8", newline="\n")
+    graph_file, words_file = FILES
+    onnx.save(rescorer_graph(model), folder / graph_file)
+    (folder / words_file).write_text("".join(f"{word}\n" for word in words), encoding="utf-8", newline="\n")
 
 
 def _rows8(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

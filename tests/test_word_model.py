@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from asr.decoding.rescoring import Rescorer
+from asr.decoding.rescoring import BOUNDARY, UNKNOWN, Rescorer
 from asr.errors import BundleError, CheckpointError, DataError
 from asr.training.language import Corpus
-from asr.training.word_model import BOUNDARY, UNKNOWN, WordModel, WordModelConfig, sampled_loss
+from asr.training.word_model import WordModel, WordModelConfig, sampled_loss
 from asr.training.word_training import WordTrainer, WordTrainingConfig, load_word_model, perplexity, prepare
 from export.rescorer import write_rescorer
 

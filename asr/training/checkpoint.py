@@ -42,9 +42,7 @@ class Checkpoint:
 
 def save(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     """Write beside and rename, so that the file is always whole. Raises CheckpointError where the disk refuses; the old file stays."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    content = {
+    store({
         "format": FORMAT,
         "config": checkpoint.config.to_dict(),
         "phones": checkpoint.phones,
@@ -54,7 +52,12 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
         "recipe": checkpoint.recipe,
         "progress": checkpoint.progress,
         "training": checkpoint.training,
-    }
+    }, Path(path), "go on with --resume")
+
+
+def store(content: dict, path: Path, then: str) -> None:
+    """What `save` does, for any content; `then` is what the user does once there is room. Raises CheckpointError."""
+    partial = path.with_name(path.name + ".partial")
     try:
         with open(partial, "wb") as file:
             torch.save(content, file)
@@ -64,7 +67,7 @@ def save(checkpoint: Checkpoint, path: str | os.PathLike) -> None:
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
         raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); the last one is kept: free some room, "
-                              "then go on with --resume") from None
+                              f"then {then}") from None
 
 
 def load(path: str | os.PathLike) -> Checkpoint:

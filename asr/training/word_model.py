@@ -18,8 +18,6 @@ from torch.nn import functional
 
 from asr.training.gru import Run, run_together
 
-BOUNDARY, UNKNOWN = 0, 1             # ids of the sentence end, which is also the start, and of words outside the vocabulary
-
 
 @dataclass(frozen=True)
 class WordModelConfig:

@@ -9,7 +9,6 @@ captions; some streams begin from nothing at each step, as every recording does.
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,11 +20,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from asr.decoding.rescoring import BOUNDARY, UNKNOWN
 from asr.errors import CheckpointError, DataError
 from asr.files import write_whole
+from asr.training.checkpoint import store
 from asr.training.language import Corpus, reference_stream
 from asr.training.ngrams import BOUNDARY as TEXT_BOUNDARY
-from asr.training.word_model import BOUNDARY, UNKNOWN, WordModel, WordModelConfig, sampled_loss
+from asr.training.optimisation import OptimisationConfig, make_optimiser
+from asr.training.word_model import WordModel, WordModelConfig, sampled_loss
 
 FORMAT = 1
 SAVE_EVERY_S, LOOK_EVERY_S = 600.0, 600.0
@@ -86,10 +88,7 @@ class WordTrainer:
         self.model = WordModel(sizes)
         with torch.no_grad():
             self.model.bias.copy_(torch.from_numpy(np.log(counts / counts.sum())))
-        matrices = [p for p in self.model.parameters() if p.ndim > 1]
-        vectors = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-        self._optimiser = torch.optim.AdamW(groups, lr=config.peak_rate, betas=(0.9, 0.98), fused=True)
+        self._optimiser = make_optimiser(self.model, OptimisationConfig(peak_rate=config.peak_rate, weight_decay=config.weight_decay))
         self._state = torch.zeros(config.streams, sizes.hidden)
         self.step = 0
         self.steps = max(1, int(config.passes * (self.length - 1) / config.span))
@@ -150,17 +149,10 @@ class WordTrainer:
 
     def save(self) -> None:
         """Write last.pt beside and rename. Raises CheckpointError where the disk refuses."""
-        path, partial = self.folder / "last.pt", self.folder / "last.pt.partial"
         content = {"format": FORMAT, "sizes": asdict(self.model.config), "config": asdict(self.config), "words": self.words,
                    "model": self.model.state_dict(), "optimiser": self._optimiser.state_dict(), "state": self._state, "step": self.step,
                    "random": self._random.get_state()}
-        try:
-            torch.save(content, partial)
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
-            raise CheckpointError(f"{path}: cannot write the checkpoint ({error}); the last one is kept: free some room, "
-                                  "then run the same again") from None
+        store(content, self.folder / "last.pt", "run the same again")
 
     def _go_on(self) -> None:
         content = read(self.folder / "last.pt")
