@@ -75,6 +75,24 @@ def test_text_from_afar(cluster, archive, tmp_path):
     assert far[2].startswith(f"asr: {bad}: ")
 
 
+def test_a_head_that_fails_to_start_the_clients_server(cluster, archive):
+    """As Ray's does now and then when it forks: the connection is tried again, and no word is said of it."""
+    before = """
+import ray
+init, failures = ray.init, [1, 2]
+def fail(*given, **named):
+    if failures and failures.pop():
+        raise ConnectionAbortedError("Initialization failure from server:\\nRuntimeError: Starting Ray client server failed.")
+    return init(*given, **named)
+ray.init = fail
+"""
+    clip = min(archive.glob("*.opus"))
+    plain, far = (ended(begin(cluster.environment, *cluster_or_not, clip, before=before))
+                  for cluster_or_not in ((), ("--ray", cluster.client_address)))
+    assert far == plain
+    assert (plain[0], plain[2]) == (0, "")
+
+
 def test_an_interrupt(cluster, archive, tmp_path):
     """Ctrl-C: what is done stays, whole; what runs ends, and nothing of it is left; the status is 130."""
     program = begin(cluster.environment, "--format", "srt", "--output-dir", tmp_path, "--ray", "auto", archive)

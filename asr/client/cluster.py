@@ -23,6 +23,7 @@ from asr.errors import AsrError, MissingExtraError
 REACH_S, CONNECT_S = 5.0, 60.0       # the address answers; Ray has connected: its client's server is a process that must start first
 ANSWER_S = 120.0                     # a machine has answered: as much for its first process, and `import asr`
 RETRIES = 3
+TRIES = 5                            # to connect
 
 
 def on_cluster(jobs: Sequence[Job], settings: Settings, address: str) -> Iterator[tuple[int, str, str]]:
@@ -152,7 +153,19 @@ def _reach(address: str) -> None:
 
 
 def _connect(ray: ModuleType, address: str) -> None:
-    """In a thread, which alone ends in time whatever it is that answers at the address."""
+    """Again where the cluster fails to start the client's server: its head forks beside gRPC's threads, and now and then what comes of it
+    is dead at once (Ray 2.60: "Starting Ray client server failed", or psutil.ZombieProcess after half a minute).
+    """
+    for again in reversed(range(TRIES)):
+        failure = _try_to_connect(ray, address)
+        if failure is None:
+            return
+        if not (again and isinstance(failure, ConnectionAbortedError)):
+            raise AsrError(f"no connection to the Ray cluster ({address}): {' '.join(str(failure).split())}") from None
+
+
+def _try_to_connect(ray: ModuleType, address: str) -> Exception | None:
+    """In a thread, which alone ends in time whatever it is that answers at the address -> what went wrong."""
     failed = []
 
     def connect():
@@ -167,5 +180,4 @@ def _connect(ray: ModuleType, address: str) -> None:
     if thread.is_alive():
         raise AsrError(f"no Ray cluster at {address} that answers within {CONNECT_S:.0f} s: check the address; "
                        "from a machine outside of the cluster it is ray://HOST:10001")
-    if failed:
-        raise AsrError(f"no connection to the Ray cluster ({address}): {' '.join(str(failed[0]).split())}") from None
+    return failed[0] if failed else None
