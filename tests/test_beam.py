@@ -143,7 +143,7 @@ def test_memory_stays_bounded(decoder):
         stream.step(speak(spoken(sentences[i % len(sentences)]), noise=0.3, seed=i))
         expected += len(sentences[i % len(sentences)].split())
     assert stream._search.frames > 2500
-    assert len(stream._search._traces) < 300
+    assert len(stream._search._traces.links) < 300
     assert len(stream._phones) <= 1000
     assert len(stream._settled) + len(stream._speller.words) < 40
     assert abs(len(stream.finish().words) - expected) <= 4

@@ -60,6 +60,8 @@ def test_scores_are_pushed_towards_the_root(world):
         expected[node] = max([expected[node], *unigrams[words]])
         expected[trie.parent[node]] = max(expected[trie.parent[node]], expected[node])
     np.testing.assert_array_equal(trie.best_score[1:], expected[1:])
+    expected[0] = 0.0
+    np.testing.assert_array_equal(trie.best_step[1:], (expected - expected[trie.parent])[1:])
 
 
 def test_an_unsorted_lexicon_is_the_same_one(tmp_path, world):

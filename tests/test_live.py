@@ -21,7 +21,7 @@ from asr.config import RATE_HZ
 from tests.tones import recording
 
 ROOT = Path(__file__).parents[1]
-PROGRAM = "import asr.client.models as m, tests.tones as t; m.load_models = lambda *_: t.tone_models(); from asr.cli import main; main()"
+PROGRAM = "import asr.client.models as m, tests.tones as t; m.load_models = lambda **_: t.tone_models(); from asr.cli import main; main()"
 SPOKEN = [("one", 0.4, 0.8), ("two", 0.88, 1.2), ("three", 2.8, 3.2), ("four", 3.28, 3.8)]
 NO_SOUND = "import sounddevice as s; s.query_devices = lambda: s.DeviceList(); "
 PATIENCE_S = 60                      # a busy machine is slow; nothing here waits for so long on one that is not

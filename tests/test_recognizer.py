@@ -6,8 +6,10 @@ from collections import Counter
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from asr.bundle import DEFAULT
+from asr.cli import commands
 from asr.client.captions import Final, Partial
 from asr.client.recognizer import Recognizer, StreamingRecognizer
 from asr.config import FRAME_S, LATENCIES, RATE_HZ
@@ -251,6 +253,20 @@ def test_no_words_where_nobody_speaks(english, kind):
                "clicks": 0.001 * rng.standard_normal(count) + 0.5 * (np.arange(count) % 12_345 < 20)}[kind].astype(np.float32)
     assert english.transcribe(samples).text == ""
     assert fed(english.stream(), samples) == []
+
+
+def test_what_is_likelier_noise_on_request(english, recordings, tmp_path):
+    """Speech played twice too fast is mostly taken for noise; with `all_words` what was understood is written all the same."""
+    everything, counts = Recognizer(all_words=True), []
+    for path in sorted(recordings.glob("*.opus"))[:6]:
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        counts.append([len(each.transcribe(samples, 2 * rate_hz).words) for each in (english, everything)])
+        assert everything.transcribe(samples, rate_hz) == english.transcribe(samples, rate_hz)
+    assert sum(believed == 0 for believed, _ in counts) >= 3
+    assert all(found > 0 and believed in (0, found) for believed, found in counts)
+    soundfile.write(tmp_path / "fast.wav", samples, 2 * rate_hz)
+    texts = [CliRunner().invoke(commands, ["transcribe", *option, str(tmp_path / "fast.wav")]).stdout for option in ((), ("--all-words",))]
+    assert [len(text.split()) for text in texts] == counts[-1]
 
 
 def test_streamed_equals_whole_on_speech(english, recordings):

@@ -53,6 +53,7 @@ class Settings:
     decoder: str = "beam"
     precision: str = "auto"
     threads: int = 1
+    all_words: bool = False
 
 
 def make_jobs(paths: Sequence[Path], form: str, output_dir: Path | None) -> list[Job]:

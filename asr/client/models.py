@@ -19,8 +19,9 @@ class Models:
     decoder: object                  # start(offset_s) -> a stream with step, best, finish; decode(emission, offset_s)
 
 
-def load_models(bundle: str | os.PathLike | None = None, decoder: str = "beam", precision: str = "auto", threads: int = 1) -> Models:
-    """Load from the bundle at `bundle` (None: the shipped one). Raises BundleError.
+def load_models(bundle: str | os.PathLike | None = None, decoder: str = "beam", precision: str = "auto", threads: int = 1,
+                all_words: bool = False) -> Models:
+    """Load from the bundle at `bundle` (None: the shipped one). `all_words`: none are left out for noise. Raises BundleError.
 
     The two halves load side by side: each imports a large library and reads files of tens of megabytes, mostly outside of Python.
     """
@@ -33,5 +34,5 @@ def load_models(bundle: str | os.PathLike | None = None, decoder: str = "beam", 
     with ThreadPoolExecutor(1) as pool:
         acoustic = pool.submit(load_acoustic)
         from asr.decoding import make_decoder
-        made = make_decoder(loaded, decoder)
+        made = make_decoder(loaded, decoder, **({"least_confidence": 0.0} if all_words else {}))
         return Models(acoustic.result(), made)

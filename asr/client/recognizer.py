@@ -37,13 +37,14 @@ class Recognizer:
     """Recognises whole recordings, of any length at bounded memory. Loaded once; use it for any number of them.
 
     bundle: path of a bundle, None for the shipped one. decoder: 'beam' (lexicon and language model) or 'greedy' (quicker, worse).
-    precision: 'int8', 'float', or 'auto' for the quicker one here. `models`: instead of all these, what is loaded already.
+    precision: 'int8', 'float', or 'auto' for the quicker one here. all_words: also those of what is likelier noise than speech.
+    `models`: instead of all these, what is loaded already.
     Raises BundleError.
     """
 
     def __init__(self, bundle: str | os.PathLike | None = None, decoder: str = "beam", precision: str = "auto", threads: int = 1,
-                 *, models: Models | None = None):
-        self.models = models or load_models(bundle, decoder, precision, threads)
+                 *, all_words: bool = False, models: Models | None = None):
+        self.models = models or load_models(bundle, decoder, precision, threads, all_words)
 
     def transcribe(self, source: str | os.PathLike | np.ndarray, sample_rate: float | None = None) -> Transcript:
         """The transcript of a file, or of samples: (n,) or (n, channels), floating point in [-1, 1] or int16, at `sample_rate`

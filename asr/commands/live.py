@@ -38,10 +38,11 @@ HOST, PORT = "127.0.0.1", 8765       # of the caption page
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
+@click.option("--all-words", is_flag=True, help="Also those of what is likelier noise than speech.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
 def live(devices, list_devices, recording, fallback, keep, record, sessions, web, host, port, plain, doubts, steady, chunk_ms, decoder,
-         bundle, precision):
+         all_words, bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
     On a terminal, words that may still change are underlined until they are settled, and keys scroll back, pause, mark, save and quit:
@@ -66,8 +67,8 @@ def live(devices, list_devices, recording, fallback, keep, record, sessions, web
         if (host or port is not None) and not web:
             raise click.UsageError("--host and --port are about the page of --web")
         with contextlib.closing(_page(host, port)) if web else contextlib.nullcontext() as page:
-            _caption(devices, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), page, int(chunk_ms), decoder,
-                     bundle, precision, errors)
+            _caption(devices, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), page, int(chunk_ms),
+                     {"bundle": bundle, "decoder": decoder, "precision": precision, "all_words": all_words}, errors)
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ def _page(host, port):
     return CaptionServer(host or HOST, PORT if port is None else port)
 
 
-def _caption(devices, recording, fallback, kept, view, page, chunk_ms, decoder, bundle, precision, errors):
-    """Open the source, which records from then on, while the models load; then caption it."""
+def _caption(devices, recording, fallback, kept, view, page, chunk_ms, models, errors):
+    """Open the source, which records from then on, while the `models` (arguments of load_models) load; then caption it."""
     from asr.client.requests import Requests, Stop
     requests, stop = Requests(), Stop()
     display = _display(view, requests, stop, errors)
@@ -120,7 +121,7 @@ def _caption(devices, recording, fallback, kept, view, page, chunk_ms, decoder, 
         try:
             from asr.client.models import load_models
             from asr.client.recognizer import StreamingRecognizer
-            models = load_models(bundle, decoder, precision)
+            models = load_models(**models)
             source = opening.result()
         except BaseException:
             with contextlib.suppress(Exception):

@@ -31,11 +31,12 @@ class Address(click.ParamType):
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Recordings done at once, each by a process.")
 @click.option("--ray", "address", type=Address(), help="Do them on this Ray cluster (extra distributed): auto, HOST:PORT or ray://HOST:PORT.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
+@click.option("--all-words", is_flag=True, help="Also those of what is likelier noise than speech.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the acoustic model.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
 @click.pass_context
-def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, bundle, threads, precision):
+def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, all_words, bundle, threads, precision):
     """Write down what recordings say: wav, flac, mp3, ogg, opus; with ffmpeg installed also m4a, mp4, mkv and others; of any length.
 
     Text goes to standard output, a line until each long pause, behind the file's name when there are several. Other formats,
@@ -59,7 +60,7 @@ def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, bund
     from asr.commands.progress import Progress
     work = make_jobs([Path(file) for file in files], form, Path(output_dir) if output_dir else None)
     left = [job for job in work if again or not job.is_done]
-    progress, settings, several, bad = Progress(), Settings(bundle, decoder, precision, threads), len(work) > 1, 0
+    progress, settings, several, bad = Progress(), Settings(bundle, decoder, precision, threads, all_words), len(work) > 1, 0
     if left and address:
         from asr.client.cluster import on_cluster
         bad = _at_once(left, on_cluster(left, settings, address), progress, several)

@@ -62,13 +62,20 @@ class Contexts:
     def __len__(self) -> int:
         return len(self._states)
 
+    def scores(self, contexts: np.ndarray, words: np.ndarray) -> np.ndarray:
+        """log10 P(word | context) of each pair (K,) -> (K,) float64."""
+        ask, scores = self._model.score, []
+        for context, word in zip(contexts.tolist(), words.tolist(), strict=True):
+            known = self._known[context]
+            score = known.get(word)
+            if score is None:
+                score = known[word] = ask(self._states[context], word)[1]
+            scores.append(score)
+        return np.array(scores, np.float64)
+
     def score(self, context: int, word: int) -> float:
         """log10 P(word | context)."""
-        known = self._known[context]
-        score = known.get(word)
-        if score is None:
-            score = known[word] = self._model.score(self._states[context], word)[1]
-        return score
+        return float(self.scores(np.array([context]), np.array([word]))[0])
 
     def after(self, context: int, word: int) -> int:
         """The context that `word` leads to from `context`. Made only here: most words that are scored lead nowhere."""

@@ -10,6 +10,8 @@ import heapq
 import itertools
 from collections.abc import Iterable, Sequence
 
+from asr.decoding.traces import NO_TRACE, Traces
+
 MOST_WORSE = 12.0                    # nats: ways further below the best one are dropped
 MOST_WAYS = 8                        # of a trace
 PATHS_A_HYPOTHESIS = 60              # open paths looked at for each hypothesis asked for: many differ in times alone
@@ -19,9 +21,9 @@ Words = tuple[tuple[int, int, int], ...]                     # (word, node, fram
 
 
 class Lattice:
-    """The ways to the traces of one search, whose list of traces it adds to."""
+    """The ways to the traces of one search, which it adds to."""
 
-    def __init__(self, traces: list[tuple[int, int, int, int]]):
+    def __init__(self, traces: Traces):
         self._traces = traces
         self._others: dict[int, list[Way]] = {}              # of a trace: the other ways, by how much worse each is
         self._history = [0]                                  # of each trace: a number that stands for all its words
@@ -30,7 +32,7 @@ class Lattice:
         """A new trace to which these ways lead -> its number."""
         ways = sorted(ways, reverse=True)
         best, *rest = ways
-        self._traces.append(best[1:])
+        trace = self._traces.add(best[1:])
         self._history.append(self._after(best))
         if rest:
             seen, others = {self._history[-1]}, []
@@ -42,11 +44,13 @@ class Lattice:
                     seen.add(history)
                     others.append((way[0] - best[0], *way[1:]))
             if others:
-                self._others[len(self._traces) - 1] = others
-        return len(self._traces) - 1
+                self._others[trace] = others
+        return trace
 
     def merge(self, trace: int, score: float, ways: Sequence[Way]) -> int:
         """The trace of a state that has `trace`, at `score`, and that these ways come to as well: the same one where they bring nothing."""
+        if ways[0][0] <= score and all(self._after(way) == self._history[trace] for way in ways):
+            return trace                                     # by far the most: the same word ends at one frame after another
         known = {self._after(way): way[0] for way in self._ways(trace, score)}
         if all(way[0] <= known.get(self._after(way), score - MOST_WORSE) for way in ways):
             return trace
@@ -64,7 +68,7 @@ class Lattice:
                 break
             cost, _, trace, words = heapq.heappop(paths)
             key = tuple(word for word, _, _ in words)
-            if trace == 0:
+            if trace == NO_TRACE:
                 found.setdefault(key, (-cost, words))
             elif (trace, key) not in opened:
                 opened.add((trace, key))
@@ -75,7 +79,7 @@ class Lattice:
     def _ways(self, trace: int, score: float) -> list[Way]:
         """All ways to a trace whose best one has `score`."""
         others = ((score + worse, *way) for worse, *way in self._others.get(trace, ()))
-        return [(score, *self._traces[trace]), *others]
+        return [(score, *self._traces.links[trace]), *others]
 
     def _after(self, way: Way) -> int:
         return hash((self._history[way[4]], way[1]))

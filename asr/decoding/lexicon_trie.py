@@ -45,6 +45,7 @@ class Trie:
     word_ids: np.ndarray             # (M,) int32
     word_score: np.ndarray           # (M,) float32: their unigram scores
     best_score: np.ndarray           # (N,) float32: best unigram score of any word at or below the node; 0 for the root
+    best_step: np.ndarray            # (N,) float32: that less the parent's, so at most 0
 
     def path(self, node: int) -> list[int]:
         """Phones from the root to `node`."""
@@ -106,13 +107,14 @@ def build_trie(lexicon: Pronunciations, unigrams: np.ndarray, word_end: int) -> 
         word_ids=word_ids,
         word_score=unigrams[word_ids],
         best_score=np.full(count, -np.inf, np.float32),
+        best_step=np.zeros(count, np.float32),
     )
     _push_scores(tree, [len(level[0]) for level in levels])
     return tree
 
 
 def _push_scores(tree: Trie, sizes: list[int]) -> None:
-    """Fill best_score from the leaves up (flashlight calls it smearing, mode MAX)."""
+    """Fill best_score from the leaves up (flashlight calls it smearing, mode MAX), then best_step."""
     ends = np.flatnonzero(tree.num_words)
     tree.best_score[ends] = np.maximum.reduceat(tree.word_score, tree.first_word[ends])
     stop = len(tree.parent)
@@ -122,6 +124,7 @@ def _push_scores(tree: Trie, sizes: list[int]) -> None:
         tree.best_score[parents] = np.maximum(tree.best_score[parents], np.maximum.reduceat(tree.best_score[level], starts))
         stop -= size
     tree.best_score[ROOT] = 0.0                              # a word's first phone takes in the whole look-ahead
+    tree.best_step[1:] = tree.best_score[1:] - tree.best_score[tree.parent[1:]]
 
 
 def _phone_ids(data: np.ndarray, line_end: np.ndarray, phones: tuple[str, ...], path: Path) -> tuple[np.ndarray, np.ndarray]:

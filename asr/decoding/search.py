@@ -5,9 +5,9 @@ blank and of those that end in its phone (Graves 2006; Hannun 2014), so one stat
 ends in the unit `|`; the root's phone is `|`, whose repeats the root absorbs. The language model's score of the likeliest word below a
 node is taken in on the way (look-ahead) and replaced by the word's own at its end.
 
-A trace is a link in the chain of finished words: (word, node where it ended, frame of its `|`, previous trace). Traces that all states
-share are final; `settle` hands them out, and forgets what no state needs, so memory stays bounded over hours. Where the whole utterance
-is at hand, `with_ways` keeps what the merging of states would lose, for `n_best` (lattice.py).
+A state's words are a trace (traces.py). Traces that all states share are final; `settle` hands them out, and forgets what no state needs,
+so memory stays bounded over hours. Where the whole utterance is at hand, `with_ways` keeps what the merging of states would lose, for
+`n_best` (lattice.py).
 """
 
 import math
@@ -19,9 +19,9 @@ from asr.decoding.language_model import LanguageModel
 from asr.decoding.lattice import Lattice, Way, Words
 from asr.decoding.lexicon_trie import ROOT, Trie
 from asr.decoding.options import DecodingOptions
+from asr.decoding.traces import Traces
 from asr.units import BLANK_ID
 
-NO_TRACE = 0                         # the trace before the first word
 MOST_GAIN = 1.0                      # log10 by which a context may raise a word's score above its unigram's, for it to be looked up at all
 OPEN_WORD_SCORE = -3.0               # at the end a word may lack its `|`, at this price in nats
 _CONTEXTS_KEPT = 4000                # settle forgets language model contexts beyond these (about 2 MB)
@@ -34,11 +34,11 @@ class Search:
         self.trie, self.options = trie, options
         self.frames = 0
         self._contexts = language.contexts()
-        self._fold = np.logaddexp if options.log_add else np.maximum
+        self._fold, self._fold_two = (np.logaddexp, _log_add) if options.log_add else (np.maximum, max)
         self._log_blank_threshold = math.log(options.blank_threshold) if options.blank_threshold < 1 else 0.0
         self._look_ahead = trie.best_score
         self._base = 0.0                                     # subtracted from all scores so far, so that they stay small
-        self._traces = [(-1, ROOT, -1, NO_TRACE)]            # (word, end node, frame of its `|`, previous)
+        self._traces = Traces()
         self._lattice = Lattice(self._traces) if with_ways else None
         # the beam, ordered by key = context * N + node; all (B,)
         self._context = np.zeros(1, np.int64)
@@ -70,8 +70,9 @@ class Search:
         blank = total + frame[BLANK_ID]
         phone = np.where(node == ROOT, total, self._phone) + frame[trie.phone[node]]
         trace = self._trace
-        row, child, arrived = self._enter_children(frame, total)
-        best = max(self._fold(blank, phone).max(), arrived.max(initial=-np.inf))
+        best = self._fold(blank, phone).max()
+        row, child, arrived = self._enter_children(frame, total, best - options.beam_threshold)
+        best = max(best, arrived.max(initial=-np.inf))
         worth = arrived > best - options.beam_threshold
         row, child, arrived = row[worth], child[worth], arrived[worth]
         context, arrived_trace = self._context[row], trace[row]
@@ -79,7 +80,7 @@ class Search:
         if ended:
             context = np.concatenate((context, np.array(list(ended), np.int64)))
             child = np.concatenate((child, np.zeros(len(ended), np.int64)))
-            arrived = np.concatenate((arrived, [entry[0] for entry in ended.values()]))
+            arrived = np.concatenate((arrived, [way[0] for way in ended.values()]))
             arrived_trace = np.concatenate((arrived_trace, -1 - np.arange(len(ended))))      # made for those that survive
 
         # arrivals where the beam has a state already
@@ -112,21 +113,26 @@ class Search:
         self._phone, self._blank = phone[kept], blank[kept]
         self._trace = np.concatenate((trace, arrived_trace))[kept]
         if ended:
-            self._make_traces(list(ended.values()))
+            self._make_traces(ended)
 
-    def _enter_children(self, frame: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Every step down the trie: the beam row it starts from, the node it comes to, its score -> three (C,) arrays."""
-        trie, node = self.trie, self._node
+    def _enter_children(self, frame: np.ndarray, total: np.ndarray, bound: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The steps down the trie that score above `bound`: the beam row each starts from, the node it comes to, its score -> (C,)."""
+        trie = self.trie
+        able = np.flatnonzero(total > bound - frame.max())
+        node = self._node[able]
         count = trie.num_children[node]
-        row = np.repeat(np.arange(len(node)), count)
-        child = np.arange(len(row)) + (trie.first_child[node] - np.cumsum(count) + count)[row]
+        row = np.repeat(able, count)
+        child = np.arange(len(row)) + np.repeat(trie.first_child[node] - np.cumsum(count) + count, count)
         phone = trie.phone[child]
-        gain = self.options.lm_weight * (self._look_ahead[child] - self._look_ahead[node][row])
-        before = np.where(phone == trie.phone[node][row], self._blank[row], total[row])      # a repeat needs a blank between
-        return row, child, before + frame[phone] + gain
+        arrived = total[row] + frame[phone] + self.options.lm_weight * trie.best_step[child]
+        worth = np.flatnonzero(arrived > bound)
+        row, child, arrived = row[worth], child[worth], arrived[worth]
+        again = np.flatnonzero(phone[worth] == trie.phone[self._node[row]])
+        arrived[again] += (self._blank - total)[row[again]]  # a repeat needs a blank between
+        return row, child, arrived
 
-    def _end_words(self, frame: np.ndarray, total: np.ndarray, bound: float) -> dict[int, tuple[float, int, int, int]]:
-        """Every word that can end at this frame: next context -> (score, word, node, previous trace), the best way to each."""
+    def _end_words(self, frame: np.ndarray, total: np.ndarray, bound: float) -> dict[int, Way]:
+        """Every word that can end at this frame: the best way to each next context, with the score of all."""
         trie, options, contexts = self.trie, self.options, self._contexts
         score = total + (frame[trie.phone[ROOT]] + options.word_score - options.lm_weight * self._look_ahead[self._node])
         count = np.where(score > bound, trie.num_words[self._node], 0)                       # no log-probability is above 0
@@ -134,23 +140,22 @@ class Search:
         place = np.arange(len(row)) + (trie.first_word[self._node] - np.cumsum(count) + count)[row]
         hopeful = score[row] + options.lm_weight * (trie.word_score[place] + MOST_GAIN) > bound
         row, place = row[hopeful], place[hopeful]
-        columns = score[row], self._context[row], trie.word_ids[place], self._node[row], self._trace[row]
-        ended: dict[int, tuple[float, int, int, int]] = {}
+        with_word = score[row] + options.lm_weight * contexts.scores(self._context[row], trie.word_ids[place])
+        likely = np.flatnonzero(with_word > bound)
+        row, words = row[likely], trie.word_ids[place[likely]]
+        columns = with_word[likely], self._context[row], words, self._node[row], self._trace[row]
+        ended: dict[int, Way] = {}
         self._rivals = defaultdict(list)                     # the other ways, kept for the lattice alone
-        for score_here, context, word, node, trace in zip(*(column.tolist() for column in columns), strict=True):
-            with_word = score_here + options.lm_weight * contexts.score(context, word)
-            if with_word <= bound:
-                continue
-            after = contexts.after(context, word)
+        for score, context, word, node, trace in zip(*(column.tolist() for column in columns), strict=True):
+            way, after = (score, word, node, self.frames, trace), contexts.after(context, word)
             known = ended.get(after)
             if known is None:
-                ended[after] = with_word, word, node, trace
-            else:
-                way = with_word, word, node, trace
-                best, other = (known, way) if known[0] >= with_word else (way, known)
-                ended[after] = (float(self._fold(known[0], with_word)), *best[1:])
-                if self._lattice:
-                    self._rivals[after].append(other)
+                ended[after] = way
+                continue
+            best, other = (known, way) if known[0] >= score else (way, known)
+            ended[after] = (self._fold_two(best[0], other[0]), *best[1:])
+            if self._lattice:
+                self._rivals[after].append(other)
         return ended
 
     def _best_states(self, total: np.ndarray) -> np.ndarray:
@@ -160,30 +165,22 @@ class Search:
             kept = kept[np.argpartition(-total[kept], self.options.beam_size)[: self.options.beam_size]]
         return kept
 
-    def _make_traces(self, ended: list[tuple[float, int, int, int]]) -> None:
+    def _make_traces(self, ended: dict[int, Way]) -> None:
         """Give the surviving new words their traces."""
+        ended = list(ended.items())
         for i in np.flatnonzero(self._trace < 0).tolist():
-            score, word, node, previous = ended[-1 - int(self._trace[i])]
-            if self._lattice:
-                self._trace[i] = self._lattice.add(self._ways_to(int(self._context[i]), (score, word, node, previous)))
-                continue
-            self._trace[i] = len(self._traces)
-            self._traces.append((word, node, self.frames, previous))
+            context, way = ended[-1 - int(self._trace[i])]
+            self._trace[i] = self._lattice.add((way, *self._rivals.get(context, ()))) if self._lattice else self._traces.add(way[1:])
 
-    def _merge_ends(self, ended: dict[int, tuple[float, int, int, int]], trace: np.ndarray, there: np.ndarray, score: np.ndarray,
-                    arrived: np.ndarray) -> None:
+    def _merge_ends(self, ended: dict[int, Way], trace: np.ndarray, there: np.ndarray, score: np.ndarray, arrived: np.ndarray) -> None:
         """Words end where states `there` are already, at `score`: put the traces of both into `trace`, by beam row.
 
         arrived: the trace that arrives at each, negative for a word that has just ended.
         """
-        contexts = list(ended)
+        ended = list(ended.items())
         for place in np.flatnonzero(arrived < 0).tolist():
-            row, context = int(there[place]), contexts[-1 - int(arrived[place])]
-            trace[row] = self._lattice.merge(int(trace[row]), float(score[place]), self._ways_to(context, ended[context]))
-
-    def _ways_to(self, context: int, best: tuple[float, int, int, int]) -> list[Way]:
-        """The ways in which the word that has just ended came to `context`, for the lattice."""
-        return [(score, word, node, self.frames, previous) for score, word, node, previous in (best, *self._rivals[context])]
+            row, (context, way) = int(there[place]), ended[-1 - int(arrived[place])]
+            trace[row] = self._lattice.merge(int(trace[row]), float(score[place]), (way, *self._rivals.get(context, ())))
 
     def best(self, least_share: float = 0.0) -> tuple[list[tuple[int, int, int]], float]:
         """Finished words of the best state that are not settled yet, each (word, end node, frame of its `|`), and its score.
@@ -192,7 +189,7 @@ class Search:
         """
         total = self._fold(self._blank, self._phone)
         best = int(total.argmax())
-        words = self._words_of(int(self._trace[best]))
+        words = self._traces.words_of(int(self._trace[best]))
         if least_share > 0:
             words = words[:int((self._shares(words, total) >= least_share).sum())]
         return words, float(total[best]) + self._base
@@ -206,7 +203,7 @@ class Search:
         agreeing = np.zeros(len(words) + 1)                  # by number of words in common
         for trace, weight in by_trace.items():
             common = 0
-            for mine, other in zip(words, self._words_of(trace), strict=False):
+            for mine, other in zip(words, self._traces.words_of(trace), strict=False):
                 if mine[0] != other[0]:
                     break
                 common += 1
@@ -219,7 +216,7 @@ class Search:
         if not ways:                                         # all states are within words: drop those
             return self.best()
         score, trace, last = max(ways, key=lambda way: way[0])
-        return [*self._words_of(trace), *last], score + self._base
+        return [*self._traces.words_of(trace), *last], score + self._base
 
     def n_best(self, count: int) -> list[tuple[float, Words]]:
         """As `finish`, the `count` best hypotheses, best first: score, and words as there. None where all states are within words."""
@@ -250,54 +247,31 @@ class Search:
 
         States that still disagree on words `longest_frames` back are dropped unless they agree with the best one, so the wait is bounded.
         """
-        shared = self._shared_trace()
+        traces, frame = self._traces, self.frames - longest_frames
+        shared = traces.shared(self._trace.tolist())
         best = int(self._fold(self._blank, self._phone).argmax())
-        old = self._ancestor(int(self._trace[best]), self.frames - longest_frames)
+        old = traces.ancestor(int(self._trace[best]), frame)
         if old > shared:
-            keep = np.array([self._ancestor(trace, self.frames - longest_frames) == old for trace in self._trace.tolist()])
+            keep = np.array([traces.ancestor(trace, frame) == old for trace in self._trace.tolist()])
             self._context, self._node, self._trace = self._context[keep], self._node[keep], self._trace[keep]
             self._blank, self._phone = self._blank[keep], self._phone[keep]
-            shared = self._shared_trace()
-        words = self._words_of(shared)
+            shared = traces.shared(self._trace.tolist())
+        words = traces.words_of(shared)
         self._forget(shared)
         return words
 
-    def _shared_trace(self) -> int:
-        """The last trace that all states have in common. A trace's number is above that of its previous one."""
-        heads = set(self._trace.tolist())
-        while len(heads) > 1:
-            last = max(heads)
-            heads.remove(last)
-            heads.add(self._traces[last][3])
-        return heads.pop()
-
-    def _ancestor(self, trace: int, frame: int) -> int:
-        """The last trace on the way to `trace` whose word ended before `frame`."""
-        while trace != NO_TRACE and self._traces[trace][2] >= frame:
-            trace = self._traces[trace][3]
-        return trace
-
-    def _words_of(self, trace: int) -> list[tuple[int, int, int]]:
-        words = []
-        while trace != NO_TRACE:
-            words.append(self._traces[trace][:3])
-            trace = self._traces[trace][3]
-        return words[::-1]
-
     def _forget(self, shared: int) -> None:
-        """Make `shared` the first trace, drop traces that lead to no state, unused contexts, and the common part of all scores."""
-        needed, queue = set(), set(self._trace.tolist())
-        while queue:
-            trace = queue.pop()
-            if trace > shared and trace not in needed:
-                needed.add(trace)
-                queue.add(self._traces[trace][3])
-        renumbered = {shared: NO_TRACE, **{trace: i + 1 for i, trace in enumerate(sorted(needed))}}
-        word, node, frame, _ = self._traces[shared]
-        self._traces = [(word, node, frame, NO_TRACE), *((*self._traces[t][:3], renumbered[self._traces[t][3]]) for t in sorted(needed))]
-        self._trace = np.array([renumbered[trace] for trace in self._trace.tolist()], np.int64)
+        """Forget the traces before `shared`, unused contexts, and the common part of all scores."""
+        heads = self._trace.tolist()
+        renumbered = self._traces.forget(shared, heads)
+        self._trace = np.array([renumbered[trace] for trace in heads], np.int64)
         if len(self._contexts) > _CONTEXTS_KEPT:
             used = np.unique(self._context)
             self._context = self._contexts.keep_only(used)[self._context]                    # keeps the beam's order by key
         top = float(self._fold(self._blank, self._phone).max())
         self._blank, self._phone, self._base = self._blank - top, self._phone - top, self._base + top
+
+
+def _log_add(high: float, low: float) -> float:
+    """log(exp(high) + exp(low)), high >= low; for two numbers far quicker than numpy's."""
+    return high + math.log1p(math.exp(low - high))
