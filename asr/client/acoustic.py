@@ -20,8 +20,8 @@ from asr.bundle import Bundle
 from asr.cache import cache_folder
 from asr.config import FRAME_SAMPLES, HISTORY_SAMPLES, LATENCIES, Latency, block_samples
 from asr.decoding.emission import Emission
-from asr.errors import BundleError
 from asr.files import write_whole
+from asr.inference import open_session
 
 FILES = {"int8": "acoustic.int8.onnx", "float": "acoustic.onnx"}
 _OUTPUTS = ["phones", "pieces", "next_history", "next_hidden"]
@@ -48,7 +48,7 @@ class Acoustic:
             raise ValueError(f"precision is {precision!r}; it can be 'auto', 'int8' or 'float'")
         self.bundle = bundle
         self.precision = _quicker(bundle, threads) if precision == "auto" else precision
-        self._session = _session(bundle.path(FILES[self.precision]), threads)
+        self._session = open_session(bundle.path(FILES[self.precision]), threads)
 
     def initial_state(self) -> State:
         """The state before the first sample: silence."""
@@ -142,20 +142,6 @@ def _run(session: onnxruntime.InferenceSession, samples: np.ndarray, state: Stat
     return Emission(phones[0], pieces[0]), State(history, hidden)
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False                       # blocks come in many lengths, and a pattern of each would be kept
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:                               # ONNX Runtime's errors have no base of their own
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it ({reason}): update onnxruntime") from error
-
-
 def _quicker(bundle: Bundle, threads: int) -> str:
     """'float' where it is clearly quicker than int8 on this CPU, else 'int8' (or the only one that there is); remembered in the cache."""
     held = [precision for precision, name in FILES.items() if bundle.has(name)]
@@ -178,7 +164,7 @@ def _times(bundle: Bundle, threads: int) -> dict[str, float]:
     """Seconds that one block of 320 ms chunks takes in each precision: the best of five, taken in turn."""
     latency = LATENCIES[320]
     samples = np.random.default_rng(0).uniform(-0.1, 0.1, block_samples(latency.block)).astype(np.float32)
-    sessions = {precision: _session(bundle.path(name), threads) for precision, name in FILES.items()}
+    sessions = {precision: open_session(bundle.path(name), threads) for precision, name in FILES.items()}
     best = dict.fromkeys(FILES, math.inf)
     for _ in range(5):
         for precision, session in sessions.items():

@@ -12,7 +12,6 @@ import numpy as np
 from asr.decoding.language_model import LanguageModel
 from asr.decoding.lattice import Words
 from asr.decoding.options import DecodingOptions
-from asr.errors import BundleError
 
 FILES = ("rescorer.onnx", "rescorer.words.txt")
 BOUNDARY, UNKNOWN = 0, 1             # ids of the model: end of a sentence, which is also its start; words that it does not know
@@ -24,16 +23,10 @@ class Rescorer:
 
     def __init__(self, model: Path, words: Path, lexicon: np.ndarray, unigrams: np.ndarray):
         """lexicon (W,) bytes; unigrams (W,) log10 chance of each: those that the model does not know share its unknown word's by them."""
-        import onnxruntime
+        from asr.inference import open_session
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-            known = {word: i for i, word in enumerate(words.read_text("utf-8").split())}
-        except Exception as error:   # onnxruntime's are of many classes
-            raise BundleError(f"{model}: ONNX Runtime cannot use it ({str(error).splitlines()[0]}): install the bundle again") from error
+        self._session = open_session(model)
+        known = {word: i for i, word in enumerate(words.read_text("utf-8").split())}
         self._hidden = self._session.get_inputs()[0].shape[1]
         self._ids = np.array([known.get(word.decode(), UNKNOWN) for word in lexicon.tolist()], np.int64)        # (W,)
         strange = self._ids == UNKNOWN

@@ -72,16 +72,7 @@ def store(content: dict, path: Path, then: str) -> None:
 
 def load(path: str | os.PathLike) -> Checkpoint:
     """Read a checkpoint. Raises CheckpointError for a missing or corrupt file, or one of a newer format."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint; `asr train` writes last.pt and best.pt into its run folder") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError):      # what garbage makes of torch.load
-        raise CheckpointError(f"{path}: not a checkpoint, or cut short; use another, or train again") from None
-    if not isinstance(content, dict) or "format" not in content:
-        raise CheckpointError(f"{path}: not a checkpoint of this program; `asr train` writes last.pt and best.pt into its run folder")
-    if content["format"] > FORMAT:
-        raise CheckpointError(f"{path}: checkpoint format {content['format']}, this program reads up to {FORMAT}; update asr")
+    content = fetch(path, FORMAT, "`asr train` writes last.pt and best.pt into its run folder")
     return Checkpoint(
         config=ModelConfig.from_dict(content["config"]),
         phones=content["phones"],
@@ -92,6 +83,21 @@ def load(path: str | os.PathLike) -> Checkpoint:
         progress=content["progress"],
         training=content["training"],
     )
+
+
+def fetch(path: str | os.PathLike, newest: int, origin: str) -> dict:
+    """What `store` wrote. Raises CheckpointError for a missing or corrupt file, which says whence one comes, and for a newer format."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint; {origin}") from None
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, LookupError, ValueError):      # what garbage makes of torch.load
+        raise CheckpointError(f"{path}: not a checkpoint, or cut short; use another, or train again") from None
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(f"{path}: not a checkpoint of this program; {origin}")
+    if content["format"] > newest:
+        raise CheckpointError(f"{path}: checkpoint format {content['format']}, this program reads up to {newest}; update asr")
+    return content
 
 
 def compact(checkpoint: Checkpoint) -> Checkpoint:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from asr.decoding.rescoring import BOUNDARY, UNKNOWN
 from asr.errors import CheckpointError, DataError
 from asr.files import write_whole
-from asr.training.checkpoint import store
+from asr.training.checkpoint import fetch, store
 from asr.training.language import Corpus, reference_stream
 from asr.training.ngrams import BOUNDARY as TEXT_BOUNDARY
 from asr.training.optimisation import OptimisationConfig, make_optimiser
@@ -166,13 +166,8 @@ class WordTrainer:
 
 def read(path: Path) -> dict:
     """What last.pt holds. Raises CheckpointError."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such checkpoint; `asr rescorer` writes it") from None
-    except Exception as error:       # what garbage makes of torch.load is of many classes
-        raise CheckpointError(f"{path}: not a checkpoint, or cut short ({type(error).__name__}); train again") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "words" not in content:
+    content = fetch(path, FORMAT, "`asr rescorer` writes last.pt into its folder")
+    if "words" not in content:
         raise CheckpointError(f"{path}: not a checkpoint of `asr rescorer`")
     return content
 
