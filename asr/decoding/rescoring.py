@@ -63,5 +63,7 @@ class Rescorer:
         words = [tuple(word for word, _, _ in each) for _, each in hypotheses]
         found = np.array([score for score, _ in hypotheses])
         ngram = np.array([contexts.sentence_score(each) for each in words])
-        return (found + rescoring.weight * self.scores(words) + (rescoring.ngram - options.lm_weight) * ngram
+        strange = np.array([(self._ids[list(each)] == UNKNOWN).sum() for each in words])
+        neural = self.scores(words) - rescoring.unknown_word * strange
+        return (found + rescoring.weight * neural + (rescoring.ngram - options.lm_weight) * ngram
                 + rescoring.word_score * np.array([len(each) for each in words]))
