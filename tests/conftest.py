@@ -40,6 +40,13 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory):
     return tiny_bundle(tmp_path_factory.mktemp("bundle") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def english():
+    """The shipped recogniser, loaded once."""
+    from asr import Recognizer
+    return Recognizer()
+
+
 @pytest.fixture
 def server():
     """A running server of the caption page, on a free port of this machine."""

@@ -8,7 +8,6 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from asr.bundle import DEFAULT
 from asr.cli import commands
 from asr.client.captions import Final, Partial
 from asr.client.recognizer import Recognizer, StreamingRecognizer
@@ -227,14 +226,6 @@ def test_committed_words_stay():
 
 
 LAST_WORD_S = 0.25                   # a stream that ends so much sooner has lost a word
-
-
-@pytest.fixture(scope="module")
-def english():
-    """The shipped recogniser; skips where its bundle is not there yet."""
-    if not DEFAULT.is_dir():
-        pytest.skip("needs the shipped bundle asr/models/english")
-    return Recognizer()
 
 
 def fed(stream: StreamingRecognizer, samples: np.ndarray) -> list[str]:

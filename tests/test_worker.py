@@ -25,6 +25,8 @@ SILENT = np.zeros_like(BLOCK)
 class Recorder:
     """In place of the recogniser: remembers what it is fed and takes as long as it is told."""
 
+    until_ready = 1
+
     def __init__(self, takes_s: float = 0.0):
         self.takes_s, self.fed, self.skipped = takes_s, [], []
 
@@ -72,7 +74,7 @@ class Feeder:
 class OneByOne(CaptureQueue):
     """Gives one block a step, however busy the machine is."""
 
-    def take(self, timeout_s):
+    def take(self, timeout_s, enough=1):
         """The first that waits."""
         first = [] if self._blocks.empty() else [self._blocks.get()]
         self._taken += sum(len(block.samples) for block in first)

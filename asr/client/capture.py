@@ -1,6 +1,7 @@
 """The bounded queue between whatever delivers audio (a device's callback, a file's thread) and the worker."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -58,13 +59,13 @@ class CaptureQueue:
         while not (self._put or self.dropped) and time.monotonic() < ends_s:
             time.sleep(0.01)
 
-    def take(self, timeout_s: float) -> list[Captured]:
-        """All that waits; when nothing does, what comes first within `timeout_s`, else nothing."""
-        taken = []
-        try:
-            taken.append(self._blocks.get(timeout=timeout_s))
+    def take(self, timeout_s: float, enough: int = 1) -> list[Captured]:
+        """All that waits; while that is less than `enough` samples, also what comes within `timeout_s`."""
+        taken, count, ends_s = [], 0, time.monotonic() + timeout_s
+        with suppress(Empty):
             while True:
-                taken.append(self._blocks.get_nowait())
-        except Empty:
-            self._taken += sum(len(block.samples) for block in taken)
-            return taken
+                block = self._blocks.get(timeout=max(0.0, ends_s - time.monotonic())) if count < enough else self._blocks.get_nowait()
+                taken.append(block)
+                count += len(block.samples)
+        self._taken += count
+        return taken

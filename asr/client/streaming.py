@@ -7,6 +7,7 @@ words are there when the endpoint comes. The next utterance begins within the pa
 first word is lost.
 """
 
+import math
 import os
 
 import numpy as np
@@ -15,6 +16,7 @@ from asr.audio import as_samples
 from asr.client.acoustic import AcousticStream
 from asr.client.captions import Commitment, Final, Partial
 from asr.client.models import Models, load_models
+from asr.client.stillness import Stillness
 from asr.config import FRAME_SAMPLES, RATE_HZ, Latency, block_samples
 from asr.decoding.endpoint import EndpointRules
 from asr.decoding.hypothesis import Word
@@ -40,7 +42,17 @@ class StreamingRecognizer:
         self._rules = rules or EndpointRules()
         self._rate_hz = sample_rate
         self._resampler = Resampler(sample_rate)
+        self._stillness = Stillness()
+        self._held = np.empty(0, np.float32)                 # sound where all is still, which the next utterance begins with
+        self._chunk = self._latency.chunk * FRAME_SAMPLES
+        self._enough = self._chunk + _whole_frames(MARGIN_S) # of it, to tell
         self._utterance = self._begin(0)
+
+    @property
+    def until_ready(self) -> int:
+        """Samples without which nothing new will come of a feed."""
+        held = self._enough - len(self._held) if self._holds else self._utterance.until_ready
+        return math.ceil(max(0, held) * self._rate_hz / RATE_HZ)
 
     def feed(self, samples: np.ndarray) -> list[Partial | Final]:
         """samples (n,) or (n, channels), floating point in [-1, 1] or int16 -> what changed. Raises AudioError for anything else."""
@@ -49,6 +61,8 @@ class StreamingRecognizer:
     def flush(self) -> list[Partial | Final]:
         """The captions of all that was fed and is not final yet. What is fed afterwards is a new utterance, its times go on."""
         captions = self._accept(self._resampler.flush())
+        self._stillness.forget()
+        captions += self._accept(np.empty(0, np.float32))    # what was held
         self._resampler = Resampler(self._rate_hz)
         utterance = self._utterance
         utterance.finish()
@@ -70,18 +84,42 @@ class StreamingRecognizer:
         return _Utterance(self._models, self._latency, self._rules, start)
 
     def _accept(self, samples: np.ndarray) -> list[Partial | Final]:
-        """samples (n,) float32 at 16 kHz -> captions. They are cut where a block becomes ready, so that any sizes give the same."""
+        """samples (n,) float32 at 16 kHz -> captions. They are cut where a block becomes ready, so that any sizes give the same.
+
+        Where all is still an utterance does not begin: sound is held, and what is older than the next utterance needs is passed over.
+        """
         captions: list[Partial | Final] = []
+        samples = self._with_held(samples)
         while len(samples):
+            if self._holds:
+                if len(samples) < self._enough:
+                    self._held = samples
+                    break
+                if self._stillness.lasts(samples[:self._enough], new=self._chunk):
+                    self._utterance, samples = self._begin(self._utterance.start + self._chunk), samples[self._chunk:]
+                    continue
             count = self._utterance.until_ready
             if self._utterance.feed(samples[:count]):
                 captions += self._after_chunk()
-            samples = samples[count:]
+            samples = self._with_held(samples[count:])
         return captions
+
+    @property
+    def _holds(self) -> bool:
+        """Whether the next utterance does not begin as long as all is still."""
+        return self._stillness.known and self._utterance.is_new
+
+    def _with_held(self, samples: np.ndarray) -> np.ndarray:
+        """What was held back comes before `samples`."""
+        if len(self._held):
+            self._held, samples = self._held[:0], np.concatenate((self._held, samples))
+        return samples
 
     def _after_chunk(self) -> list[Partial | Final]:
         utterance = self._utterance
         captions: list[Partial | Final] = [utterance.partial] if utterance.changed else []
+        if utterance.ended_by == "without_text" and utterance.is_silent:
+            self._stillness.learn(utterance.sound(utterance.start, utterance.decided))
         if utterance.ended_by == "longest":
             captions += self._cut_at_gap()
         elif utterance.ended_by:
@@ -173,6 +211,16 @@ class _Utterance:
         self._decoder = models.decoder.start(start / RATE_HZ)
         self._commitment = Commitment()
         self._endpoint = rules.start()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has no sound yet."""
+        return self.start == self.end
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether not one phone was heard."""
+        return self._endpoint.is_silent
 
     @property
     def until_ready(self) -> int:

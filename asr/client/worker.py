@@ -195,8 +195,8 @@ class _Listening:
         return bool(self._outputs.failure) or (self._stop.at_s is not None and time.monotonic() >= self._stop.at_s + tail_s)
 
     def _step(self, remarks: "Remarks", wait_s: float) -> bool:
-        """Recognise all that waits; whether there was anything."""
-        taken = self._source.queue.take(wait_s)
+        """Recognise all that waits; whether there was anything. Nothing is gained by steps that complete no chunk, and each costs."""
+        taken = self._source.queue.take(wait_s, self._recognizer.until_ready)
         if not taken:
             return False
         started_s = time.perf_counter()

@@ -54,6 +54,11 @@ class Endpoint:
         """Whether enough phones came for a word."""
         return self._spoken_frames >= FEWEST_SPOKEN_FRAMES
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether not one phone came."""
+        return not self._spoken_frames
+
     def step(self, emission: Emission) -> str | None:
         """Take in further frames -> the name of the rule that ends the utterance, or None."""
         units = emission.phones.argmax(1)
