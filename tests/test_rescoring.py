@@ -5,7 +5,7 @@ import pytest
 
 from asr.decoding import make_decoder
 from asr.decoding.beam import BeamDecoder
-from asr.decoding.rescoring import UNKNOWN, Rescorer
+from asr.decoding.rescoring import Rescorer
 from tests.decoding_world import make_world, spoken
 from tests.synthetic import speak
 
@@ -30,7 +30,7 @@ class Fond(Rescorer):
 
     def __init__(self, lexicon: np.ndarray, word: str):
         self._favourite = lexicon.tolist().index(word.encode())
-        self._ids = np.where(lexicon == b"went", UNKNOWN, UNKNOWN + 1)
+        self._strange = lexicon == b"went"
 
     def scores(self, hypotheses) -> np.ndarray:
         return np.array([10.0 * words.count(self._favourite) for words in hypotheses])

@@ -54,6 +54,7 @@ class Settings:
     precision: str = "auto"
     threads: int = 1
     all_words: bool = False
+    own_words: tuple[str, ...] = ()
 
 
 def make_jobs(paths: Sequence[Path], form: str, output_dir: Path | None) -> list[Job]:

@@ -38,13 +38,13 @@ class Recognizer:
 
     bundle: path of a bundle, None for the shipped one. decoder: 'beam' (lexicon and language model) or 'greedy' (quicker, worse).
     precision: 'int8', 'float', or 'auto' for the quicker one here. all_words: also those of what is likelier noise than speech.
-    `models`: instead of all these, what is loaded already.
-    Raises BundleError.
+    own_words: names and terms, each as in a line of `asr transcribe --own-words`. `models`: instead of all these, what is loaded already.
+    Raises BundleError, and DataError for own words.
     """
 
     def __init__(self, bundle: str | os.PathLike | None = None, decoder: str = "beam", precision: str = "auto", threads: int = 1,
-                 *, all_words: bool = False, models: Models | None = None):
-        self.models = models or load_models(bundle, decoder, precision, threads, all_words)
+                 *, all_words: bool = False, own_words: Iterable[str] = (), models: Models | None = None):
+        self.models = models or load_models(bundle, decoder, precision, threads, all_words, own_words)
 
     def transcribe(self, source: str | os.PathLike | np.ndarray, sample_rate: float | None = None) -> Transcript:
         """The transcript of a file, or of samples: (n,) or (n, channels), floating point in [-1, 1] or int16, at `sample_rate`

@@ -9,6 +9,7 @@ first word is lost.
 
 import math
 import os
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -29,15 +30,15 @@ MARGIN_S = 0.52                      # sound before the first word and after the
 class StreamingRecognizer:
     """Feed samples of any number, get captions; flush() gives the rest, after which it can be fed again.
 
-    bundle, decoder, precision, threads, all_words: as for Recognizer, or `models` that are loaded already. chunk_ms: 160, 320, 640 or 1280;
-    shorter shows words sooner, longer is more often right. sample_rate: of what is fed. rules: what ends an utterance.
+    bundle, decoder, precision, threads, all_words, own_words: as for Recognizer, or `models` that are loaded already. chunk_ms: 160, 320,
+    640 or 1280; shorter shows words sooner, longer is more often right. sample_rate: of what is fed. rules: what ends an utterance.
     Feeding in any sizes gives the captions of feeding at once. Times count from the first sample ever fed.
     """
 
     def __init__(self, bundle: str | os.PathLike | None = None, chunk_ms: int = 320, decoder: str = "beam", sample_rate: float = RATE_HZ,
-                 *, precision: str = "auto", threads: int = 1, all_words: bool = False, models: Models | None = None,
-                 rules: EndpointRules | None = None):
-        self._models = models or load_models(bundle, decoder, precision, threads, all_words)
+                 *, precision: str = "auto", threads: int = 1, all_words: bool = False, own_words: Iterable[str] = (),
+                 models: Models | None = None, rules: EndpointRules | None = None):
+        self._models = models or load_models(bundle, decoder, precision, threads, all_words, own_words)
         self._latency = Latency.of_ms(chunk_ms)
         self._rules = rules or EndpointRules()
         self._rate_hz = sample_rate

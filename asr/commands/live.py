@@ -38,16 +38,19 @@ HOST, PORT = "127.0.0.1", 8765       # of the caption page
 @click.option("--chunk-ms", type=click.Choice([str(ms) for ms in LATENCIES]), default="320", show_default=True,
               help="Sound recognised at once: less shows words sooner, more is more often right.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
+@click.option("--own-words", type=click.Path(path_type=Path), metavar="FILE", help="Your names and terms, one a line, as told above.")
 @click.option("--all-words", is_flag=True, help="Also those of what is likelier noise than speech.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
 def live(devices, list_devices, recording, fallback, keep, record, sessions, web, host, port, plain, doubts, steady, chunk_ms, decoder,
-         all_words, bundle, precision):
+         own_words, all_words, bundle, precision):
     """Show captions of what the microphone hears, until Ctrl-C.
 
     On a terminal, words that may still change are underlined until they are settled, and keys scroll back, pause, mark, save and quit:
     ? lists them. In a pipe there is a line for each final. Finals of a microphone are also kept, each before it is shown: asr
     sessions lists, shows and exports them. Two devices, a microphone and what the computer plays, caption both sides of a call.
+
+    --own-words takes a text file: a name, term or phrase a line; asr transcribe --help tells how.
 
     \b
     asr live
@@ -56,6 +59,7 @@ def live(devices, list_devices, recording, fallback, keep, record, sessions, web
     asr live --device "USB Audio" --device "Monitor of Speakers"
     asr live --record
     asr live --web
+    asr live --own-words names.txt
     asr live --input talk.flac | tee talk.txt
     """
     with quiet_libraries() as errors:
@@ -64,11 +68,13 @@ def live(devices, list_devices, recording, fallback, keep, record, sessions, web
             for found in input_devices():
                 click.echo(str(found))
             return
+        from asr.decoding.own_words import read_list
         if (host or port is not None) and not web:
             raise click.UsageError("--host and --port are about the page of --web")
         with contextlib.closing(_page(host, port)) if web else contextlib.nullcontext() as page:
             _caption(devices, recording, fallback, Kept(keep, record, sessions), View(plain, doubts, steady), page, int(chunk_ms),
-                     {"bundle": bundle, "decoder": decoder, "precision": precision, "all_words": all_words}, errors)
+                     {"bundle": bundle, "decoder": decoder, "precision": precision, "all_words": all_words,
+                      "own_words": read_list(own_words) if own_words else ()}, errors)
 
 
 @dataclass(frozen=True)

@@ -31,17 +31,21 @@ class Address(click.ParamType):
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Recordings done at once, each by a process.")
 @click.option("--ray", "address", type=Address(), help="Do them on this Ray cluster (extra distributed): auto, HOST:PORT or ray://HOST:PORT.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
+@click.option("--own-words", type=click.Path(path_type=Path), metavar="FILE", help="Your names and terms, one a line, as told above.")
 @click.option("--all-words", is_flag=True, help="Also those of what is likelier noise than speech.")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--threads", type=click.IntRange(1, 64), default=1, show_default=True, help="Threads of the acoustic model.")
 @click.option("--precision", type=click.Choice(["auto", "int8", "float"]), default="auto", show_default=True, help="Of the acoustic model.")
 @click.pass_context
-def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, all_words, bundle, threads, precision):
+def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, own_words, all_words, bundle, threads, precision):
     """Write down what recordings say: wav, flac, mp3, ogg, opus; with ffmpeg installed also m4a, mp4, mkv and others; of any length.
 
     Text goes to standard output, a line until each long pause, behind the file's name when there are several. Other formats,
     and text with --output-dir, go to files named like the recordings; what is written already is left as it is, so the same command
     goes on after a stop. A folder stands for all recordings in it and below. A bad file does not stop the others.
+
+    --own-words takes a text file: a name, term or phrase a line, which is then understood though the lexicon lacks it, or more willingly
+    if it does not. How one is said can be told, `Szczecin = SH CH EH CH IH N` (ARPAbet); `asr pronounce WORD` shows what is taken else.
 
     With --ray the machines of a cluster that runs already share the files, one for each CPU (or each --threads of them). They need this
     version of asr, and the recordings and the folder written to under the same paths, as on a network drive. What a machine that dies
@@ -53,14 +57,17 @@ def transcribe(ctx, files, form, output_dir, again, jobs, address, decoder, all_
     asr transcribe --format srt --jobs 4 Videos/
     asr transcribe --format json --output-dir texts talk.mp3 lecture.flac
     asr transcribe --format srt --ray ray://head:10001 /archive
+    asr transcribe --own-words names.txt meeting.mp3
     """
     if address and jobs > 1:
         raise click.UsageError("--ray does as many recordings at once as the cluster has CPUs: leave --jobs out")
     from asr.client.batch import Settings, make_jobs
     from asr.commands.progress import Progress
+    from asr.decoding.own_words import read_list
     work = make_jobs([Path(file) for file in files], form, Path(output_dir) if output_dir else None)
     left = [job for job in work if again or not job.is_done]
-    progress, settings, several, bad = Progress(), Settings(bundle, decoder, precision, threads, all_words), len(work) > 1, 0
+    settings = Settings(bundle, decoder, precision, threads, all_words, read_list(own_words) if own_words else ())
+    progress, several, bad = Progress(), len(work) > 1, 0
     if left and address:
         from asr.client.cluster import on_cluster
         bad = _at_once(left, on_cluster(left, settings, address), progress, several)

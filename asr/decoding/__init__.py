@@ -10,50 +10,66 @@
 Another decoder is one more file here and one more line in DECODERS.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from asr.errors import BundleError, DataError
 
 if TYPE_CHECKING:
     from asr.bundle import Bundle
+    from asr.decoding.own_words import OwnWord
 
 
-def _greedy(bundle: "Bundle", options):
+def _greedy(bundle: "Bundle", options, own_words):
     from asr.decoding.greedy import GreedyDecoder
 
+    if own_words:
+        raise DataError("words of your own need the beam decoder")
     return GreedyDecoder(bundle.pieces, options.greedy_confidence)
 
 
-def _beam(bundle: "Bundle", options):
+def _pronounce(word: str) -> list[tuple[str, ...]]:
+    from asr.pronouncer import load_pronouncer
+
+    return [phones for _, phones in load_pronouncer().pronounce(word, limit=2)]
+
+
+def _beam(bundle: "Bundle", options, own_words):
     from asr.decoding.beam import BeamDecoder
     from asr.decoding.language_model import LanguageModel
     from asr.decoding.lexicon_trie import build_trie, read_pronunciations
     from asr.decoding.rescoring import FILES as RESCORER
     from asr.decoding.rescoring import Rescorer
-    from asr.errors import BundleError
     from asr.units import WORD_END
 
     if options.phone_prior and len(options.phone_prior) != len(bundle.phones):
         raise BundleError(f"the bundle: its decoding.phone_prior has {len(options.phone_prior)} numbers for "
                           f"{len(bundle.phones)} phones: install the bundle again, or run asr tune on it")
     lexicon = read_pronunciations(bundle.path("lexicon.txt.gz"), bundle.phones)
-    language = LanguageModel(bundle.path("language.binary"), lexicon.words)
+    least = None
+    if own_words:
+        from asr.decoding.own_words import add_words
+        lexicon, least = add_words(lexicon, own_words, bundle.phones, _pronounce)
+    language = LanguageModel(bundle.path("language.binary"), lexicon.words, least)
     unigrams = language.unigrams()
     trie = build_trie(lexicon, unigrams, word_end=bundle.phones.index(WORD_END))
     rescorer = None
     if bundle.has(RESCORER[0]):
-        rescorer = Rescorer(*(bundle.path(name) for name in RESCORER), lexicon.words, unigrams)
+        rescorer = Rescorer(*(bundle.path(name) for name in RESCORER), lexicon.words, unigrams, least)
     return BeamDecoder(bundle.pieces, lexicon, trie, language, options, rescorer)
 
 
 DECODERS = {"beam": _beam, "greedy": _greedy}
 
 
-def make_decoder(bundle: "Bundle", kind: str = "beam", **overrides):
+def make_decoder(bundle: "Bundle", kind: str = "beam", own_words: "Sequence[OwnWord]" = (), **overrides):
     """The decoder `kind` with the bundle's files and tuned options, `overrides` (fields of DecodingOptions) put over them.
 
-    Raises BundleError for a bundle without a file that the decoder needs, and ValueError for an unknown kind.
+    Raises BundleError for a bundle without a file that the decoder needs, DataError for own words that cannot be pronounced, and
+    ValueError for an unknown kind.
     """
     from asr.decoding.options import DecodingOptions
 
     if kind not in DECODERS:
         raise ValueError(f"unknown decoder {kind!r}: one of {', '.join(DECODERS)} is expected")
-    return DECODERS[kind](bundle, DecodingOptions().with_changes(bundle.decoding).with_changes(overrides))
+    return DECODERS[kind](bundle, DecodingOptions().with_changes(bundle.decoding).with_changes(overrides), own_words)

@@ -20,13 +20,16 @@ _BATCH = 4096                        # words scored before their KenLM states ar
 class LanguageModel:
     """A KenLM file (binary, or ARPA) and the words that it is asked about. Never changes; contexts belong to a stream."""
 
-    def __init__(self, path: Path, words: np.ndarray):
-        """`words` (W,) bytes: their index is their id. Raises BundleError for a file that KenLM cannot use."""
+    def __init__(self, path: Path, words: np.ndarray, least: np.ndarray | None = None):
+        """`words` (W,) bytes: their index is their id; `least` (W,) their least score anywhere (None: there is none).
+
+        Raises BundleError for a file that KenLM cannot use.
+        """
         from flashlight.lib.text.decoder.kenlm import KenLM
         from flashlight.lib.text.dictionary import Dictionary
 
         self.order = read_order(path)
-        self.num_words = len(words)
+        self.num_words, self.least = len(words), least
         try:
             self.model = KenLM(str(path), Dictionary([word.decode() for word in words.tolist()]))
         except (RuntimeError, ValueError) as error:
@@ -41,7 +44,7 @@ class LanguageModel:
             nothing = self.model.start(True)                 # a state keeps those of all words asked of it
             batch = range(start, min(start + _BATCH, self.num_words))
             scores[start : batch.stop] = [score(nothing, word)[1] for word in batch]
-        return scores
+        return scores if self.least is None else np.maximum(scores, self.least)
 
     def contexts(self) -> "Contexts":
         """A fresh set of contexts, for one stream."""
@@ -52,7 +55,7 @@ class Contexts:
     """The contexts that one stream has met, by number; 0 is the start of a sentence."""
 
     def __init__(self, language: LanguageModel):
-        self._model = language.model
+        self._model, self._least = language.model, language.least
         self._kept_words = language.order - 1
         self._words: list[tuple[int, ...]] = [()]
         self._states = [self._model.start(False)]
@@ -71,7 +74,7 @@ class Contexts:
             if score is None:
                 score = known[word] = ask(self._states[context], word)[1]
             scores.append(score)
-        return np.array(scores, np.float64)
+        return np.array(scores, np.float64) if self._least is None else np.maximum(scores, self._least[words])
 
     def score(self, context: int, word: int) -> float:
         """log10 P(word | context)."""

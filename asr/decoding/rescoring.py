@@ -21,23 +21,27 @@ _LN10 = float(np.log(10))
 class Rescorer:
     """A word model and the lexicon's words as it knows them. Loaded once, never changes. Raises BundleError."""
 
-    def __init__(self, model: Path, words: Path, lexicon: np.ndarray, unigrams: np.ndarray):
-        """lexicon (W,) bytes; unigrams (W,) log10 chance of each: those that the model does not know share its unknown word's by them."""
+    def __init__(self, model: Path, words: Path, lexicon: np.ndarray, unigrams: np.ndarray, least: np.ndarray | None = None):
+        """lexicon (W,) bytes; unigrams (W,) log10 chance of each: those that the model does not know share its unknown word's by them;
+        least (W,) the least score of each anywhere (None: there is none).
+        """
         from asr.inference import open_session
 
         self._session = open_session(model)
         known = {word: i for i, word in enumerate(words.read_text("utf-8").split())}
         self._hidden = self._session.get_inputs()[0].shape[1]
         self._ids = np.array([known.get(word.decode(), UNKNOWN) for word in lexicon.tolist()], np.int64)        # (W,)
-        strange = self._ids == UNKNOWN
-        share = 10.0 ** unigrams[strange].astype(np.float64)
-        self._share = np.zeros(len(lexicon))                                                                   # (W,) log10
-        self._share[strange] = np.log10(share / share.sum()) if strange.any() else 0.0
+        self._least = np.full(len(lexicon), -np.inf) if least is None else least.astype(np.float64)
+        unknown = self._ids == UNKNOWN
+        self._strange = unknown & np.isneginf(self._least)
+        share = 10.0 ** unigrams[self._strange].astype(np.float64)
+        self._share = np.where(unknown, -np.inf, 0.0)                                                          # (W,) log10
+        self._share[self._strange] = np.log10(share / share.sum()) if len(share) else 0.0
 
     def scores(self, hypotheses: Sequence[tuple[int, ...]]) -> np.ndarray:
         """log10 P of each hypothesis, a tuple of lexicon words, sentence end included -> (N,)."""
         spelled = [(*self._ids[list(words)].tolist(), BOUNDARY) for words in hypotheses]
-        totals = np.array([self._share[list(words)].sum() for words in hypotheses])
+        totals = np.zeros(len(hypotheses))
         contexts, states = [()], np.zeros((1, self._hidden), np.float32)    # those of one length, and the states before their last word
         last = np.array([BOUNDARY])
         for length in range(max(map(len, spelled))):
@@ -48,7 +52,9 @@ class Rescorer:
             rows, asked = (np.array(column, np.int64) for column in zip(*questions, strict=True))
             states, scores = self._session.run(None, {"state": states, "words": last, "row": rows, "asked": asked})
             for i in going:
-                totals[i] += scores[number[row_of[spelled[i][:length]], spelled[i][length]]] / _LN10
+                score = scores[number[row_of[spelled[i][:length]], spelled[i][length]]] / _LN10
+                word = hypotheses[i][length] if length < len(hypotheses[i]) else None
+                totals[i] += score if word is None else max(score + self._share[word], self._least[word])
             longer = dict.fromkeys(spelled[i][:length + 1] for i in going if len(spelled[i]) > length + 1)
             contexts = list(longer)
             if not contexts:
@@ -63,7 +69,7 @@ class Rescorer:
         words = [tuple(word for word, _, _ in each) for _, each in hypotheses]
         found = np.array([score for score, _ in hypotheses])
         ngram = np.array([contexts.sentence_score(each) for each in words])
-        strange = np.array([(self._ids[list(each)] == UNKNOWN).sum() for each in words])
+        strange = np.array([self._strange[list(each)].sum() for each in words])
         neural = self.scores(words) - rescoring.unknown_word * strange
         return (found + rescoring.weight * neural + (rescoring.ngram - options.lm_weight) * ngram
                 + rescoring.word_score * np.array([len(each) for each in words]))
