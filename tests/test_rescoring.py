@@ -16,7 +16,7 @@ SENTENCE = "the knight went to the sea too"
 def decoder(tmp_path_factory):
     """The beam decoder of a small language, that asks a word model about forty hypotheses."""
     return make_decoder(make_world(tmp_path_factory.mktemp("world")), rescoring={"hypotheses": 40, "weight": 2.0, "ngram": 0.5,
-                                                                                 "word_score": 0.25, "unknown_word": 0.75})
+                                                                                 "word_score": 0.25})
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,10 @@ def emission():
 
 
 class Fond(Rescorer):
-    """A word model that has one favourite: each time it is said the hypothesis is ten powers of ten likelier. It does not know `went`."""
+    """A word model that has one favourite: each time it is said the hypothesis is ten powers of ten likelier."""
 
     def __init__(self, lexicon: np.ndarray, word: str):
         self._favourite = lexicon.tolist().index(word.encode())
-        self._strange = lexicon == b"went"
 
     def scores(self, hypotheses) -> np.ndarray:
         return np.array([10.0 * words.count(self._favourite) for words in hypotheses])
@@ -64,13 +63,13 @@ def test_without_a_word_model_or_a_list(decoder, emission):
 
 
 def test_scores(decoder):
-    """The word model's score times its weight is added, less for words it does not know; the n-gram has a new weight, each word its own."""
+    """The word model's score times its weight is added, the n-gram's counts with its new weight, and each word with its own."""
     words = {word: place for place, word in enumerate(decoder.lexicon.words.tolist())}
     hypotheses = [(-5.0, tuple((words[word.encode()], 0, 0) for word in text.split())) for text in ("the night", "the knight went")]
     found = Fond(decoder.lexicon.words, "night").choose(hypotheses, decoder.language, decoder.options)
-    for (score, said), total, neural in zip(hypotheses, found, (10.0, -0.75), strict=True):
+    for (score, said), total, favourites in zip(hypotheses, found, (1, 0), strict=True):
         ngram = decoder.language.contexts().sentence_score([word for word, _, _ in said])
-        assert total == pytest.approx(score + 2.0 * neural + (0.5 - decoder.options.lm_weight) * ngram + 0.25 * len(said))
+        assert total == pytest.approx(score + 2.0 * 10.0 * favourites + (0.5 - decoder.options.lm_weight) * ngram + 0.25 * len(said))
 
 
 def test_doubtful_utterances_are_taken_for_noise(decoder, emission):

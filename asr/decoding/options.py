@@ -33,7 +33,6 @@ class Rescoring:
     weight: float = 0.0
     ngram: float = 0.0
     word_score: float = 0.0          # more a word
-    unknown_word: float = 0.0        # log10 by which a word that the word model does not know is less likely than it has it
 
 
 @dataclass(frozen=True)

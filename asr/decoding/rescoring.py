@@ -33,10 +33,10 @@ class Rescorer:
         self._ids = np.array([known.get(word.decode(), UNKNOWN) for word in lexicon.tolist()], np.int64)        # (W,)
         self._least = np.full(len(lexicon), -np.inf) if least is None else least.astype(np.float64)
         unknown = self._ids == UNKNOWN
-        self._strange = unknown & np.isneginf(self._least)
-        share = 10.0 ** unigrams[self._strange].astype(np.float64)
+        sharing = unknown & np.isneginf(self._least)
+        share = 10.0 ** unigrams[sharing].astype(np.float64)
         self._share = np.where(unknown, -np.inf, 0.0)                                                          # (W,) log10
-        self._share[self._strange] = np.log10(share / share.sum()) if len(share) else 0.0
+        self._share[sharing] = np.log10(share / share.sum()) if len(share) else 0.0
 
     def scores(self, hypotheses: Sequence[tuple[int, ...]]) -> np.ndarray:
         """log10 P of each hypothesis, a tuple of lexicon words, sentence end included -> (N,)."""
@@ -69,7 +69,5 @@ class Rescorer:
         words = [tuple(word for word, _, _ in each) for _, each in hypotheses]
         found = np.array([score for score, _ in hypotheses])
         ngram = np.array([contexts.sentence_score(each) for each in words])
-        strange = np.array([self._strange[list(each)].sum() for each in words])
-        neural = self.scores(words) - rescoring.unknown_word * strange
-        return (found + rescoring.weight * neural + (rescoring.ngram - options.lm_weight) * ngram
+        return (found + rescoring.weight * self.scores(words) + (rescoring.ngram - options.lm_weight) * ngram
                 + rescoring.word_score * np.array([len(each) for each in words]))
