@@ -28,9 +28,9 @@ def world(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("world"), unknown={"confidence": 2.0})
 
 
-def no_one(word: str):
+def no_one(words: list[str]):
     """Pronounces nothing."""
-    return []
+    return [[] for _ in words]
 
 
 def said(decoder, words) -> str:
@@ -67,7 +67,7 @@ def test_the_lexicon_with_them(world, monkeypatch):
     monkeypatch.setattr("asr.decoding.own_words.LEAST_SCORE", -1.0)
     lexicon = read_pronunciations(world.path("lexicon.txt.gz"), tuple(PHONES))
     own = [OwnWord("oslo", ("OW", "S", "L", "OW")), OwnWord("aachen"), OwnWord("cat")]
-    merged, least = add_words(lexicon, own, tuple(PHONES), lambda word: [("AA", "K", "AH", "N"), ("AA", "HH", "EH", "N")])
+    merged, least = add_words(lexicon, own, tuple(PHONES), lambda words: [[("AA", "K", "AH", "N"), ("AA", "HH", "EH", "N")]])
     entries = {(merged.words[word].decode(), tuple(PHONES[unit] for unit in phones[:length]))
                for word, phones, length in zip(merged.word_of, merged.phones, merged.lengths, strict=True)}
     before = {(lexicon.words[word].decode(), tuple(PHONES[unit] for unit in phones[:length]))

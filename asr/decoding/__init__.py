@@ -28,10 +28,11 @@ def _greedy(bundle: "Bundle", options, own_words):
     return GreedyDecoder(bundle.pieces, options.greedy_confidence)
 
 
-def _pronounce(word: str) -> list[tuple[str, ...]]:
-    from asr.pronouncer import load_pronouncer
+def _pronounce(words: list[str]) -> list[list[tuple[str, ...]]]:
+    """The two likeliest pronunciations of each."""
+    from asr.pronouncer import LetterToSound
 
-    return [phones for _, phones in load_pronouncer().pronounce(word, limit=2)]
+    return [[phones for _, phones in guesses] for guesses in LetterToSound().pronounce_all(words, limit=2)]
 
 
 def _beam(bundle: "Bundle", options, own_words):

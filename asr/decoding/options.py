@@ -53,7 +53,7 @@ class DecodingOptions:
     end_threshold: float = 10.0      # a word's end is already that far below: ends cost most, each asks the language model
     log_add: bool = True             # sum over alignments instead of the best one
     blank_threshold: float = 0.98    # frames whose blank is likelier than this skip the beam
-    partial_share: float = 0.85      # part of the beam's probability that must agree on a word before it is shown in a partial
+    partial_share: float = 0.92      # part of the beam's probability that must agree on a word before it is shown in a partial
     least_confidence: float = 0.0    # mean of an utterance's words below which it is taken for noise, and has none
     confidence: Calibration = field(default_factory=Calibration)
     greedy_confidence: Calibration = field(default_factory=Calibration)

@@ -6,7 +6,7 @@ LEAST_SCORE, whatever the language model makes of it, also where the lexicon had
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,24 +59,25 @@ def parse_words(lines: Iterable[str], where: str = "own words") -> list[OwnWord]
     return list(found)
 
 
-def add_words(lexicon: Pronunciations, own: Iterable[OwnWord], units: tuple[str, ...],
-              pronounce: Callable[[str], list[Phones]]) -> tuple[Pronunciations, np.ndarray]:
+def add_words(lexicon: Pronunciations, own: Sequence[OwnWord], units: tuple[str, ...],
+              pronounce: Callable[[list[str]], list[list[Phones]]]) -> tuple[Pronunciations, np.ndarray]:
     """The lexicon with the words in it -> that, and the least score of every word (W,) float32, log10.
 
-    `units` are those of the phones head. `pronounce` is asked for the likeliest pronunciations of words without phones that the lexicon
-    lacks. Raises DataError for a phone that there is not, and for a word that nobody can pronounce.
+    `units` are those of the phones head. `pronounce` is asked for the likeliest pronunciations of all words without phones that the
+    lexicon lacks. Raises DataError for a phone that there is not, and for a word that nobody can pronounce.
     """
     ids = {unit: number for number, unit in enumerate(units)}
+    asked = [word.text for word in own if not word.phones and word.text not in lexicon]
+    guesses = dict(zip(asked, pronounce(asked), strict=True)) if asked else {}
     texts, said = [], []
     for word in own:
-        known = word.text in lexicon
-        for phones in [word.phones] if word.phones else [] if known else pronounce(word.text):
+        if word.text in guesses and not guesses[word.text]:
+            raise DataError(f"own words: nothing is known of how {word.text!r} is said: write {word.text} = and its phones")
+        for phones in [word.phones] if word.phones else guesses.get(word.text, []):
             if strange := [phone for phone in phones if phone not in ids]:
                 raise DataError(f"own words: {word.text!r} has the phone {strange[0]!r}: ARPAbet is expected, {' '.join(units[1:7])} ...")
             texts.append(word.text.encode())
             said.append([ids[phone] for phone in phones])
-        if not known and texts[-1:] != [word.text.encode()]:
-            raise DataError(f"own words: nothing is known of how {word.text!r} is said: write {word.text} = and its phones")
     merged = _merged(lexicon, texts, said)
     least = np.full(len(merged.words), -np.inf, np.float32)
     least[np.searchsorted(merged.words, np.array([word.text.encode() for word in own]))] = LEAST_SCORE
