@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from asr.cli import commands
 from asr.client.batch import Job, in_order
 from asr.config import RATE_HZ
-from asr.errors import AsrError, AudioError
+from asr.errors import AsrError, AudioError, DataError
 from tests.tones import recording, tone_models
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +76,15 @@ def test_files_beside_the_recordings(transcribe, form):
         assert [word["start_s"] for word in json.loads(text)["words"]] == [start_s for _word, start_s, _end_s in SPOKEN]
     if form == "srt":
         assert text.startswith("1\n00:00:00,400 --> 00:00:01,400\none two\n\n2\n00:00:04,000 --> ")
+
+
+def test_a_list_of_words_with_a_fault(transcribe):
+    """It is told before any work, with the file and the line; one without is taken."""
+    Path("names.txt").write_text("Oslo\n???\n")
+    with pytest.raises(DataError, match=r"names.txt:2: '\?\?\?' has no word"):
+        transcribe("--own-words", "names.txt", "good.wav")
+    Path("names.txt").write_text("Oslo\n")
+    assert transcribe("--own-words", "names.txt", "good.wav") == (0, "one two\nthree\n", "")
 
 
 def test_output_folder(transcribe):

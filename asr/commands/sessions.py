@@ -100,24 +100,28 @@ def export(folder, name, form, output):
 @click.argument("name", default="last")
 @click.option("--bundle", type=click.Path(), help="A bundle other than the shipped one.")
 @click.option("--decoder", type=click.Choice(["beam", "greedy"]), default="beam", show_default=True, help="Greedy is quicker and worse.")
+@click.option("--own-words", type=click.Path(path_type=Path), metavar="FILE", help="Your names and terms, as in asr transcribe --help.")
 @click.pass_obj
-def retranscribe(folder, name, bundle, decoder):
+def retranscribe(folder, name, bundle, decoder, own_words):
     """Recognise what `asr live --record` recorded in the session NAME with full context, as a session of its own beside it.
 
     The first session stays as it is. The new one has its times, so both export alike.
 
     \b
     asr sessions retranscribe last --bundle better.asr
+    asr sessions retranscribe last --own-words names.txt
     """
     from asr.client.recognizer import Recognizer
     from asr.client.recording import read_parts
     from asr.client.session import SessionFile
     from asr.commands.progress import Progress
     from asr.config import RATE_HZ
+    from asr.decoding.own_words import read_list
+    own = read_list(own_words) if own_words else ()
     session = _read(folder, name)
     if not session.audio:
         raise AsrError(f"the session {session.name} has no recorded sound; asr live --record keeps it")
-    recognizer = Recognizer(bundle, decoder)
+    recognizer = Recognizer(bundle, decoder, own_words=own)
     blocks = read_parts(session.audio)
     duration_s = session.finals[-1].end_s if session.finals else None
     again = SessionFile(session.path.parent, f"{session.name} once more", recognizer.models.acoustic.bundle.name,
