@@ -23,6 +23,8 @@ COMMANDS = {                         # name -> (where its click command is, one 
     "train": ("asr.commands.train:train", "Train a model by a recipe."),
     "language": ("asr.commands.language:language", "Make lexicon, word pieces and n-gram from text."),
     "rescorer": ("asr.commands.rescorer:rescorer", "Train the word model that chooses among hypotheses."),
+    "pronouncer": ("asr.commands.pronouncer:pronouncer", "Train the network that pronounces any word."),
+    "pronounce": ("asr.commands.pronounce:pronounce", "Show how words are said."),
     "export": ("asr.commands.export:export", "Turn a checkpoint into a bundle."),
     "tune": ("asr.commands.tune:tune", "Choose a bundle's decoding weights on development sets."),
     "benchmark": ("asr.commands.benchmark:benchmark", "Measure errors, speed, latency and memory."),

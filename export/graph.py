@@ -57,6 +57,13 @@ class Graph:
         product = self.node("Cast", self.node("MatMulInteger", x8, numbers, x_zero, zero), to=TensorProto.FLOAT)
         return self.node("Add", self.node("Mul", product, self.node("Mul", x_scale, scale)), bias)
 
+    def matrix8(self, name: str, weight: np.ndarray, axis: int) -> str:
+        """A matrix stored as int8 with a scale for each place along `axis`; made float32 at loading."""
+        others = tuple(i for i in range(weight.ndim) if i != axis)
+        scale = np.maximum(np.abs(weight).max(others), 1e-8).astype(np.float32) / 127
+        numbers = np.rint(weight / np.expand_dims(scale, others)).astype(np.int8)
+        return self.node("DequantizeLinear", self.constant(name, numbers), self.constant(f"{name}.scale", scale), axis=axis)
+
     def proto(self, name: str, inputs: list[ValueInfoProto], outputs: list[ValueInfoProto]) -> GraphProto:
         """The graph in ONNX's form."""
         constants = [numpy_helper.from_array(np.ascontiguousarray(value), key) for key, value in self._constants.items()]

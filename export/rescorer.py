@@ -27,8 +27,8 @@ def rescorer_graph(model: WordModel) -> onnx.ModelProto:
     graph.constant("table", table)
     graph.constant("table.scale", scale)
     graph.constant("bias", weights["bias"])
-    inner = _matrix(graph, "recurrent", weights["gru.weight_hh_l0"].T)
-    outer = _matrix(graph, "input", weights["gru.weight_ih_l0"].T)
+    inner = graph.matrix8("recurrent", weights["gru.weight_hh_l0"].T, axis=1)
+    outer = graph.matrix8("input", weights["gru.weight_ih_l0"].T, axis=1)
     split = graph.ints(sizes.hidden, sizes.hidden, sizes.hidden)
     from_word = graph.node("Add", graph.node("MatMul", _rows(graph, "words"), outer), graph.constant("b_i", weights["gru.bias_ih_l0"]))
     from_state = graph.node("Add", graph.node("MatMul", "state", inner), graph.constant("b_h", weights["gru.bias_hh_l0"]))
@@ -37,7 +37,7 @@ def rescorer_graph(model: WordModel) -> onnx.ModelProto:
     reset, update = (graph.node("Sigmoid", graph.node("Add", a, b)) for a, b in ((reset_w, reset_s), (update_w, update_s)))
     new = graph.node("Tanh", graph.node("Add", new_w, graph.node("Mul", reset, new_s)))
     state = graph.rename(graph.node("Add", new, graph.node("Mul", update, graph.node("Sub", "state", new))), "next_state")
-    projection = _matrix(graph, "projection", weights["projection.weight"].T)
+    projection = graph.matrix8("projection", weights["projection.weight"].T, axis=1)
     output = graph.node("Add", graph.node("MatMul", state, projection), graph.constant("b_p", weights["projection.bias"]))          # (B, E)
     product = graph.node("Mul", graph.node("Gather", output, "row", axis=0), _rows(graph, "asked"))         # (A, E)
     summed = graph.node("ReduceSum", product, graph.ints(1), keepdims=0)
@@ -68,10 +68,3 @@ def _rows(graph: Graph, ids: str) -> str:
     """Rows of the table, (N, E) float32."""
     numbers = graph.node("Cast", graph.node("Gather", "table", ids, axis=0), to=TensorProto.FLOAT)
     return graph.node("Mul", numbers, graph.node("Gather", "table.scale", ids, axis=0))
-
-
-def _matrix(graph: Graph, name: str, weight: np.ndarray) -> str:
-    """weight (K, N), kept with a scale a column."""
-    numbers, scale = _rows8(np.ascontiguousarray(weight.T))
-    numbers, scale = graph.constant(name, np.ascontiguousarray(numbers.T)), graph.constant(f"{name}.scale", scale[:, 0])
-    return graph.node("DequantizeLinear", numbers, scale, axis=1)

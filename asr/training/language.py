@@ -154,6 +154,7 @@ def write_pruned(path: Path, words: Sequence[str], levels: list[ngrams.Level], p
 
 def write_lexicon(path: Path, words: Sequence[str], pronouncer: Pronouncer) -> None:
     """Writes word, tab, phones, a line for each pronunciation; sorted, which the client reads quickest. Equal words, equal bytes."""
+    pronouncer.prepare(words)
     lines = [f"{word}\t{' '.join(said)}\n" for word in sorted(words) for said in pronouncer.pronounce(word)]
     _replace(path, gzip.compress("".join(lines).encode(), mtime=0))
 
