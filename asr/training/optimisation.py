@@ -101,3 +101,12 @@ def fast_dtype(device: torch.device) -> torch.dtype:
             (a @ b)[0, 0].item()                                            # .item() waits for the device
             best[dtype] = min(best[dtype], time.perf_counter() - began)
     return torch.bfloat16 if 1.3 * best[torch.bfloat16] < best[torch.float32] else torch.float32
+
+
+def take_step(optimiser: torch.optim.Optimizer, model: nn.Module, rate: float, clip_norm: float) -> None:
+    """Move the weights along their gradients, clipped to a norm in all, at one rate; then the gradients are zero."""
+    torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm, foreach=True)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=False)

@@ -19,7 +19,7 @@ from torchaudio.functional import edit_distance
 from asr.errors import CheckpointError, DataError
 from asr.pronouncer import END, LETTERS, PHONES
 from asr.training.checkpoint import fetch, store
-from asr.training.optimisation import OptimisationConfig, make_optimiser
+from asr.training.optimisation import OptimisationConfig, make_optimiser, take_step
 from asr.training.pronouncer_model import PronouncerConfig, PronouncerModel
 
 FORMAT = 1
@@ -104,12 +104,8 @@ class PronouncerTrainer:
         letters, phones = self._batch()
         loss = _loss(self.model, letters, phones)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm, foreach=True)
         rate = config.peak_rate * min(1.0, (self.step + 1) / config.warmup_steps) * (1 - self.step / self.steps)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=False)
+        take_step(self._optimiser, self.model, rate, config.clip_norm)
         self.step += 1
         return loss.item()
 

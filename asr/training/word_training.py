@@ -26,7 +26,7 @@ from asr.files import write_whole
 from asr.training.checkpoint import fetch, store
 from asr.training.language import Corpus, reference_stream
 from asr.training.ngrams import BOUNDARY as TEXT_BOUNDARY
-from asr.training.optimisation import OptimisationConfig, make_optimiser
+from asr.training.optimisation import OptimisationConfig, make_optimiser, take_step
 from asr.training.word_model import WordModel, WordModelConfig, sampled_loss
 
 FORMAT = 1
@@ -129,12 +129,8 @@ class WordTrainer:
         sampled = torch.multinomial(self._chance, config.sampled, replacement=True, generator=self._random)
         loss, log_sum = sampled_loss(self.model, outputs.flatten(0, 1), block[1:].flatten(), sampled, self._log_chance)
         (loss + config.sum_weight * log_sum).backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_norm, foreach=True)
         rate = config.peak_rate * min(1.0, (self.step + 1) / config.warmup_steps) * (1 - self.step / self.steps)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._optimiser.step()
-        self._optimiser.zero_grad(set_to_none=False)
+        take_step(self._optimiser, self.model, rate, config.clip_norm)
         self._state = state.detach()
         self.step += 1
         return loss.item(), log_sum.item()
