@@ -5,6 +5,8 @@ from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 
 from export.quantise import quantise
 
+HALF_FROM = 1024                     # numbers in a constant from which its size matters
+
 
 class Graph:
     """Nodes in the order they are made. A `body` (of a Scan) has its own nodes and sees the constants of the graph it lies in."""
@@ -20,9 +22,15 @@ class Graph:
         return Graph(self)
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Store an array under a name, once."""
-        self._root._constants[name] = value
-        return name
+        """Store an array under a name, once -> what nodes call it. Large ones are stored as float16 where that loses nothing."""
+        root = self._root
+        if not _fits_half(value):
+            root._constants[name] = value
+            return name
+        if name not in root._constants:                      # ONNX Runtime does these casts once, when it loads the graph
+            root.nodes.append(helper.make_node("Cast", [name], [f"{name}.float32"], name=f"{name}.float32", to=TensorProto.FLOAT))
+        root._constants[name] = value.astype(np.float16)
+        return f"{name}.float32"
 
     def ints(self, *values: int) -> str:
         """A constant of int64 numbers, such as axes or sizes."""
@@ -73,3 +81,10 @@ class Graph:
 def floats(name: str, *shape: int | str) -> ValueInfoProto:
     """An input or output of float32."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def _fits_half(value: np.ndarray) -> bool:
+    if value.dtype != np.float32 or value.size < HALF_FROM:
+        return False
+    with np.errstate(over="ignore"):
+        return np.array_equal(value, value.astype(np.float16))

@@ -36,7 +36,7 @@ def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Pat
     for path in [card, *(language / file for file in LANGUAGE_FILES if language)]:
         if path and not path.is_file():
             raise BundleError(f"no file {path}: check the path (`asr language` makes {' and '.join(LANGUAGE_FILES)})")
-    model, cases = checkpoint.model(), []
+    model, cases = with_half_weights(checkpoint.model()), []
     with replacing(target) as folder:
         _write_graphs(model, folder, features_input)
         Units(checkpoint.phones, "phones").write(folder / "phones.txt")
@@ -85,6 +85,15 @@ def add_error_rates(target: Path, speech: Path, limit: int | None = None) -> Bun
     """Measure the bundle's word error rates on the dev sets of `speech` and write them into its bundle.json."""
     from asr.benchmark.wer import measure
     return revise(target, wer=measure(target, speech, limit))
+
+
+@torch.no_grad()
+def with_half_weights(model: AcousticModel) -> AcousticModel:
+    """The model, its matrices rounded in place to what float16 holds, so that the float32 graph takes half the room."""
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            parameter.copy_(parameter.half())
+    return model
 
 
 def _write_graphs(model: AcousticModel, folder: Path, features_input: bool) -> None:
