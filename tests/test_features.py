@@ -68,6 +68,18 @@ def test_speed_equals_resampling(speechlike, speed):
     assert difference.mean() < 0.2, difference.mean()                     # 0.46 without the correction of pre-emphasis
 
 
+@pytest.mark.parametrize("warp", [0.88, 1.12])
+def test_warp_moves_frequencies_but_not_time(warp):
+    """A tone at 1 kHz, warped, has the features of the tone at `warp` times 1 kHz, in as many windows."""
+    time_s = torch.arange(RATE_HZ) / RATE_HZ
+    tone, moved = (0.3 * torch.sin(2 * torch.pi * hz * time_s)[None] for hz in (1000.0, 1000.0 * warp))
+    features = LogMel(CONFIG)
+    ours, expected = features.log_mel(tone, warp=warp)[0], features.log_mel(moved)[0]
+    assert ours.shape == expected.shape
+    assert ours.mean(0).argmax() == expected.mean(0).argmax() != features.log_mel(tone)[0].mean(0).argmax()
+    assert (ours.max(1).values - expected.max(1).values).abs().max() < 0.3
+
+
 def test_fit_normalises(speechlike):
     """After `fit` the bands of the fitted audio have mean 0 and deviation 1."""
     features = LogMel(CONFIG)

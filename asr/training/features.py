@@ -6,7 +6,8 @@ front ends give the same values with the same settings, so the exported graph ca
 run time: gain augmentation teaches the model every level, and a running mean would make the first seconds of a stream differ.
 
 Speed perturbation is free here: speech read `speed` times as fast is windows of 400 * speed samples every 160 * speed samples, with
-mel bands placed at the frequencies the resampled signal would have.
+mel bands placed at the frequencies the resampled signal would have. So is another length of vocal tract (Jaitly and Hinton, "Vocal Tract
+Length Perturbation (VTLP) improves speech recognition", 2013, there bent at the upper end): bands `warp` times as low, in the same windows.
 """
 
 import functools
@@ -29,17 +30,17 @@ class LogMel(nn.Module):
         self.register_buffer("mean", torch.zeros(config.mel_bins))          # of the training set, see `fit`
         self.register_buffer("scale", torch.ones(config.mel_bins))          # one over its standard deviation
 
-    def forward(self, samples: Tensor, speed: float = 1.0) -> Tensor:
-        return (self.log_mel(samples, speed) - self.mean) * self.scale
+    def forward(self, samples: Tensor, speed: float = 1.0, warp: float = 1.0) -> Tensor:
+        return (self.log_mel(samples, speed, warp) - self.mean) * self.scale
 
-    def log_mel(self, samples: Tensor, speed: float = 1.0) -> Tensor:
+    def log_mel(self, samples: Tensor, speed: float = 1.0, warp: float = 1.0) -> Tensor:
         """Log-mel without normalisation, (N, T, F).
 
         Outside training in float64: a float32 FFT is wrong by up to 6e-4 in quiet bands beside loud ones, the exported matrix by 1.5e-4.
         """
         dtype = samples.dtype if self.training else torch.float64
         samples = samples.to(dtype)
-        window, mel = (m.to(samples.device, dtype) for m in window_and_mel(self.config, speed))
+        window, mel = (m.to(samples.device, dtype) for m in window_and_mel(self.config, speed, warp))
         cut = samples.unfold(1, len(window), round(SHIFT_SAMPLES * speed))                      # (N, T, W)
         before = torch.cat([cut[..., :1], cut[..., :-1]], dim=-1)                               # a window's first sample precedes itself
         emphasised = (cut - self.config.preemphasis * before) * window
@@ -58,16 +59,16 @@ class LogMel(nn.Module):
 
 
 @functools.cache
-def window_and_mel(config: FeatureConfig, speed: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Hann window (W,) and mel bands (bins, F), for speech read `speed` times as fast."""
+def window_and_mel(config: FeatureConfig, speed: float = 1.0, warp: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Hann window (W,) and mel bands (bins, F), for speech read `speed` times as fast, all its frequencies `warp` times as high."""
     width = round(WINDOW_SAMPLES * speed)
     window = torch.hann_window(width, periodic=False, dtype=torch.float64) / speed              # a longer window would read louder
     with warnings.catch_warnings():                                         # slower speech has no energy in the highest bands
         warnings.filterwarnings("ignore", message="Empty filters")
-        mel = librosa.filters.mel(sr=RATE_HZ * speed, n_fft=config.fft_size, n_mels=config.mel_bins, fmin=config.low_hz,
+        mel = librosa.filters.mel(sr=RATE_HZ * speed * warp, n_fft=config.fft_size, n_mels=config.mel_bins, fmin=config.low_hz,
                                   fmax=config.high_hz, norm="slaney", dtype="float64")
     emphasis = _emphasis(config, speed) / _emphasis(config, 1.0)            # what a sample's lag of the sped-up signal would have done
-    return window.float(), (torch.as_tensor(mel.T * speed) * emphasis[:, None]).float().contiguous()
+    return window.float(), (torch.as_tensor(mel.T * speed * warp) * emphasis[:, None]).float().contiguous()
 
 
 def _emphasis(config: FeatureConfig, speed: float) -> Tensor:

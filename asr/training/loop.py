@@ -6,7 +6,7 @@ the averaged weights. `last.pt` is written every ten minutes, `best.pt` at each 
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -175,7 +175,7 @@ class Trainer:
         targets = self.units.targets(batch.texts)
         frames = frames_of(torch.from_numpy(batch.lengths), batch.speed)
         with torch.no_grad():
-            mel = self.model.log_mel(samples, batch.speed)
+            mel = self.model.log_mel(samples, batch.speed, draw_warp(self.recipe.data.warps, chance))
             if self.recipe.loss.consistency:                                # two views, which masks and dropout tell apart
                 mel, frames, targets = mel.repeat(2, 1, 1), frames.repeat(2), targets.twice()
             mel = mask(mel, frames * REDUCTION, self.recipe.masking, chance)
@@ -223,6 +223,11 @@ def draw_latency(config: LatencyConfig, chance: torch.Generator) -> Latency | No
     chunk = config.chunks[torch.randint(len(config.chunks), (), generator=chance)]
     right = int(torch.randint(config.right_from, config.right_to + 1, (), generator=chance))
     return Latency(chunk, min(right, chunk))
+
+
+def draw_warp(warps: Sequence[float], chance: torch.Generator) -> float:
+    """One of the factors."""
+    return warps[torch.randint(len(warps), (), generator=chance)]
 
 
 def frames_of(lengths: Tensor, speed: float) -> Tensor:

@@ -120,7 +120,7 @@ class AcousticModel(nn.Module):
         next_history = joined[:, keep * FRAME_SAMPLES:keep * FRAME_SAMPLES + HISTORY_SAMPLES]
         return phones.transpose(0, 1), pieces.transpose(0, 1), next_history, torch.stack(states)
 
-    def log_mel(self, samples: Tensor, speed: float = 1.0) -> Tensor:
+    def log_mel(self, samples: Tensor, speed: float = 1.0, warp: float = 1.0) -> Tensor:
         """samples (N, S) -> normalised log-mel (N, 4 T + 3, F) of whole utterances.
 
         T covers every sample at the given speed and one frame more; silence of zeros stands before and after.
@@ -128,7 +128,7 @@ class AcousticModel(nn.Module):
         shift, window = round(SHIFT_SAMPLES * speed), round(WINDOW_SAMPLES * speed)
         frames = -(-samples.shape[1] // (REDUCTION * shift)) + 1
         whole = (REDUCTION * frames + 2) * shift + window
-        return self.features(functional.pad(samples, (3 * shift, whole - 3 * shift - samples.shape[1])), speed)
+        return self.features(functional.pad(samples, (3 * shift, whole - 3 * shift - samples.shape[1])), speed, warp)
 
     def initial_state(self) -> tuple[Tensor, Tensor]:
         """History and hidden state before the first sample."""

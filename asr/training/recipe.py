@@ -29,7 +29,8 @@ class DataConfig:
     repeats: dict[str, float] = field(default_factory=dict)      # set -> part of it drawn each pass, default 1
     batch_seconds: float = 240.0
     max_seconds: float = 20.0
-    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)      # one a batch
+    warps: tuple[float, ...] = (1.0,)    # one a batch: all frequencies that many times as high, as by a shorter vocal tract
     margin_s: tuple[float, float] = (0.0, 0.3)       # of near-silence before and after each utterance
     join: float = 0.1                    # probability that short utterances are joined into a longer one
     noise_only: float = 0.01             # part of the rows that are noise without words
