@@ -55,7 +55,7 @@ clean:  ## remove the environments and caches
 	@.ci/environment .venv '$(CLIENT_SIZE)' --editable '.[live]'
 
 .venv-dev/ready: pyproject.toml
-	@.ci/environment .venv-dev '$(DEVELOPMENT_SIZE)' --editable '.[live,distributed,train,export,benchmark,dev]'
+	@.ci/environment .venv-dev '$(DEVELOPMENT_SIZE)' --editable '.[live,distributed,train,export,synthesis,benchmark,dev]'
 	@.venv-dev/bin/pip install --quiet --editable '.[native]' 2>/dev/null \
 		|| echo "no C++ compiler or no Python headers: tests that compare with KenLM's package will be skipped"
 

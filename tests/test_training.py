@@ -125,7 +125,8 @@ def test_a_run_begins_with_another_ones_weights(clips, tmp_path):
 
 def test_a_run_begins_with_a_bundles_weights(clips, tmp_path):
     """A bundle gives back the checkpoint it was exported from, its matrices in half precision and all else bit by bit, and
-    `--start BUNDLE` trains on from it, with its units."""
+    `--start BUNDLE` trains on from it, with its units.
+    """
     first = trainer_of(toy(clips, passes=4), tmp_path, "first")
     run_and_interrupt(first, steps=3)
     held = checkpoints.load(tmp_path / "first" / "last.pt")
