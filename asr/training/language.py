@@ -8,7 +8,7 @@ import gzip
 import os
 import tempfile
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from asr.errors import DataError
 from asr.text import normalise
 from asr.training import ngrams, pruning
 from asr.training.kenlm_binary import build_trie, trie_bytes, write_arpa
-from asr.training.manifests import read_table
+from asr.training.manifests import read_lines, read_table
 from asr.training.pronounce import Pronouncer
 
 SPECIAL = ["<unk>", "</s>"]          # ids UNKNOWN and BOUNDARY
@@ -62,7 +62,7 @@ def read_corpus(texts: Sequence[Path], report: Callable[[str], None]) -> Corpus:
         if path.suffix == ".tsv":
             corpus.add(MANIFESTS, (row["text"] for _, row in read_table(path, ("text",))))
         else:
-            corpus.add(str(path), _lines(path))
+            corpus.add(str(path), read_lines(path))
     for name, stream in corpus.streams.items():
         if not len(stream):
             raise DataError(f"{name}: no words in it; give a text with a sentence a line")
@@ -164,16 +164,6 @@ def _figures(levels: list[ngrams.Level], probs: list[np.ndarray], references: di
     sizes = " + ".join(f"{len(level):,}" for level in levels)
     found = [f"{name} {ngrams.perplexity(ngrams.score(levels, model, stream)):.1f}" for name, stream in references.items()]
     return f"{sizes} n-grams" + (f", perplexity {', '.join(found)}" if found else "")
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from file
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
 
 
 def _replace(path: Path, content: bytes) -> None:

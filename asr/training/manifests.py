@@ -9,6 +9,7 @@ A tar is never unpacked: an Utterance knows where in which file its encoded byte
 
 import os
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -114,6 +115,17 @@ def read_table(path: Path, required: tuple[str, ...]):
         if len(fields) != len(columns):
             raise DataError(f"{path}:{number}: {len(fields)} fields, expected {len(columns)} as in the header (tab-separated)")
         yield number, dict(zip(columns, fields, strict=True))
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text. Raises DataError where it cannot be read or is not UTF-8."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            yield from file
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error
 
 
 def parse_number(row: dict[str, str], column: str, where: str) -> float | None:

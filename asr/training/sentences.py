@@ -15,6 +15,7 @@ import numpy as np
 
 from asr.errors import DataError
 from asr.text import normalise
+from asr.training.manifests import read_lines
 
 MOST_WORDS = 25                      # of a sentence: engines read longer ones badly
 LONGEST_WORD = 30                    # letters
@@ -28,7 +29,7 @@ def read_candidates(path: Path, most: int, seed: int) -> list[str]:
     Raises DataError for a text that cannot be read or has none.
     """
     rng, kept, seen, count = np.random.default_rng(seed), [], set(), 0
-    for number, line in enumerate(_lines(path)):
+    for number, line in enumerate(read_lines(path)):
         text = " ".join(line.split())
         key = hash(text)
         if not is_speakable(text) or key in seen:
@@ -113,13 +114,3 @@ def _worth(parts: list[np.ndarray], had: np.ndarray) -> tuple[list[np.ndarray], 
     values = np.sqrt(counts)
     values /= max(values.sum(), 1e-12)
     return np.split(ids, np.cumsum([len(part) for part in parts])[:-1]), values * 0.5 ** times
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from file
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 text ({error.reason}); save it as UTF-8") from error

@@ -4,7 +4,6 @@ What is said by whom, how fast and how loud follows from the seed, the text and 
 if it had not been, on any number of cores. A teacher may listen: what it understands otherwise than written is dropped, and remembered.
 """
 
-import csv
 import hashlib
 import io
 import itertools
@@ -24,6 +23,7 @@ import soxr
 from asr.config import RATE_HZ
 from asr.errors import DataError
 from asr.text import normalise
+from asr.training.manifests import read_table
 from asr.training.voices import ENGINES
 
 MANIFEST = "utterances.tsv"
@@ -104,10 +104,9 @@ class _Folder:
         if not text.endswith("\n"):                                       # the power went while a row was written
             text = text[: text.rfind("\n") + 1]
             self._manifest.write_text(text, encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
-        if rows and set(rows[0]) != set(COLUMNS):
+        if text.partition("\n")[0].split("\t") != list(COLUMNS):
             raise DataError(f"{self._manifest}: not a manifest of `asr synthesize`; give another folder")
-        for row in rows:
+        for _, row in read_table(self._manifest, COLUMNS):
             self._count(row["utterance"], row["speaker"], float(row["seconds"]))
         dropped = out / DROPPED
         for line in dropped.read_text(encoding="utf-8").splitlines() if dropped.exists() else ():
