@@ -146,7 +146,19 @@ def test_a_text_that_is_dropped_throughout_ends(tmp_path, monkeypatch):
     tasks = synthesis._tasks(lambda: ["Mm"], (folder := synthesis._Folder(make(tmp_path / "set"))), order)
     for name, text, _ in tasks:
         folder.add(synthesis.Clip(name, text, dropped="too short"), "Flite")
-    assert folder.made.dropped == Counter({"too short": synthesis.ROUNDS_WITHOUT + 1})
+    assert folder.made.dropped == Counter({"too short": synthesis.FRUITLESS})
+
+
+def test_a_few_drops_do_not_end_a_short_text(tmp_path):
+    """A text of one line of which some clips are dropped is spoken round after round, also by a run that goes on."""
+    order, out = Order("flite", None, 1, 3), make(tmp_path / "set")
+    for kept in (6, 12):
+        folder = synthesis._Folder(out)
+        for number, (name, text, _) in enumerate(synthesis._tasks(lambda: ["Mm"], folder, order)):
+            folder.add(synthesis.Clip(name, text, "speaker", 1.0, b"-", "too short" if number % 3 else ""), "Flite")
+            if folder.made.utterances == kept:
+                break
+        assert folder.made.utterances == kept
 
 
 def make(folder):

@@ -40,6 +40,7 @@ def synthesize(text: Path, out: Path, hours: float, engine: str, voices: Path | 
       asr synthesize novels.txt speech/train-synthetic --hours 15 --recorded speech/train-libri.tsv
       asr synthesize novels.txt speech/train-flite --engine flite --check
     """
+    from asr.text import normalise
     from asr.training.manifests import read_table
     from asr.training.pronounce import Pronouncer
     from asr.training.sentences import most_needed, read_candidates
@@ -52,6 +53,7 @@ def synthesize(text: Path, out: Path, hours: float, engine: str, voices: Path | 
     click.echo(f"{text}: {len(candidates):,} sentences to choose from", err=True)
     have = [row["text"] for path in recorded for _, row in read_table(path, ("text",))]
     pronouncer = Pronouncer()
+    pronouncer.prepare({word for told in (*candidates, *have) for word in normalise(told).split()})      # many at once: four times as fast
     ordered = _Once(most_needed(candidates, have, lambda word: pronouncer.pronounce(word)[0]))
     with click.progressbar(length=round(3600 * hours), label="Speaking", file=sys.stderr, show_percent=True) as bar:
         made = synthesize(lambda: iter(ordered), out, hours, Order(engine, voices, seed, speakers, teacher), jobs, bar.update)

