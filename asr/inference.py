@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def open_session(path: Path, threads: int = 1) -> "InferenceSession":
-    """The graph in a file, ready to run. Raises BundleError."""
+def open_session(path: Path, threads: int = 1, graph: bytes | None = None) -> "InferenceSession":
+    """The graph in a file, or `graph`, which was made of it, ready to run. Raises BundleError."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -20,7 +20,7 @@ def open_session(path: Path, threads: int = 1) -> "InferenceSession":
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph or str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:                               # ONNX Runtime's errors have no base of their own
         reason = str(error).splitlines()[0]
         raise BundleError(f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it ({reason}): update onnxruntime") from error

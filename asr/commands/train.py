@@ -14,6 +14,8 @@ DEFAULT_RUN = "runs"
 @click.option("--speech", type=click.Path(path_type=Path), multiple=True,
               help="Folder where the recipe's sets are looked for by name; several are searched in turn.")
 @click.option("--noise", type=click.Path(path_type=Path), help="Folder or tar of noise recordings to mix in, beside synthetic noise.")
+@click.option("--teacher", type=click.Path(path_type=Path),
+              help="Folder with Moonshine's encoder_model.onnx, for a recipe whose [loss] has `teacher`.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder: checkpoints, curves, TensorBoard.  [default: runs/RECIPE]")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
 @click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
@@ -21,7 +23,7 @@ DEFAULT_RUN = "runs"
 @click.option("--passes", type=float, help="Passes over the data, instead of the recipe's.")
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of one thread that share each batch.  [default: one a core]")
 @click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
-def train(recipe, speech, noise, out, cache, resume, start, passes, processes, benchmark):
+def train(recipe, speech, noise, teacher, out, cache, resume, start, passes, processes, benchmark):
     """Train a model by RECIPE, one of asr/training/recipes or a TOML file.
 
     \b
@@ -62,7 +64,7 @@ def train(recipe, speech, noise, out, cache, resume, start, passes, processes, b
         start = restored(start, out)
     for stop in (signal.SIGINT, signal.SIGTERM):                            # what a script runs in the background ignores SIGINT
         signal.signal(stop, signal.default_int_handler)
-    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start)
+    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start, teacher)
     run_with_progress(prepare(*arguments, team=gather(processes, follow, arguments)))
 
 

@@ -11,7 +11,6 @@ import logging
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,10 @@ import soxr
 from asr.config import RATE_HZ
 from asr.errors import AudioError, DataError
 from asr.training.manifests import Utterance, read_encoded
+from asr.training.parallel import in_order
 
 FORMAT = 1                                  # raised when the meaning of the cached files changes
 FULL_SCALE = 32768                          # int16 value of 1.0
-DECODE_AHEAD = 64                           # utterances in flight: bounds memory, keeps both threads busy
 SHORTFALL_S = 0.5                           # audio that lacks this much of what its manifest says is truncated
 
 logger = logging.getLogger(__name__)
@@ -35,6 +34,7 @@ class DecodedSet:
 
     def __init__(self, name: str, pcm_path: Path, utterances: list[Utterance], starts, lengths, failures: list[tuple[str, str]]):
         self.name = name
+        self.path = pcm_path
         self.utterances = utterances
         self.starts = np.asarray(starts, np.int64)                           # (num,)
         self.lengths = np.asarray(lengths, np.int64)                         # (num,)
@@ -137,8 +137,9 @@ def _decode_into(name, utterances, pcm_path: Path, index_path: Path, threads: in
     ids, starts, lengths, failures, position = [], [], [], [], 0
     part = pcm_path.with_name(f"{pcm_path.name}.{os.getpid()}.part")
     try:
-        with open(part, "wb") as file, ThreadPoolExecutor(threads) as pool:
-            for utterance, decoded in zip(utterances, _in_order(pool, utterances, name, progress), strict=True):
+        with open(part, "wb") as file:                                      # libsndfile runs outside Python's lock
+            done = in_order(_decode_or_reason, utterances, f"decoding {name}", threads, progress)
+            for utterance, decoded in zip(utterances, done, strict=True):
                 if isinstance(decoded, str):
                     failures.append((utterance.id, decoded))
                     continue
@@ -157,25 +158,6 @@ def _decode_into(name, utterances, pcm_path: Path, index_path: Path, threads: in
         np.savez(file, ids=np.array(ids), starts=np.array(starts, np.int64), lengths=np.array(lengths, np.int64),
                  failures=np.array(failures, dtype=str).reshape(-1, 2))
     os.replace(part, index_path)
-
-
-def _in_order(pool: ThreadPoolExecutor, utterances: list[Utterance], name: str, progress: bool):
-    """Decoded audio in the order of the utterances, with at most DECODE_AHEAD waiting. libsndfile runs outside the GIL."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("decoding {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(name, total=len(utterances))
-        waiting = []
-        for utterance in utterances:
-            waiting.append(pool.submit(_decode_or_reason, utterance))
-            if len(waiting) >= DECODE_AHEAD:
-                yield waiting.pop(0).result()
-                bar.advance(task)
-        for future in waiting:
-            yield future.result()
-            bar.advance(task)
 
 
 def _open(name: str, utterances: list[Utterance], pcm_path: Path, index_path: Path) -> DecodedSet:

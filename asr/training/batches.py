@@ -62,8 +62,8 @@ def plain(batch_s: float = 160.0, max_s: float = 60.0) -> BatchConfig:
 class Batch:
     """N rows of samples, the longest S samples long.
 
-    `ids` and `texts` hold the parts of a joined row with a space between; `indices` are the parts' numbers in the store, none for a
-    row without speech. `next_place` is where to go on once this batch has been used.
+    `ids` and `texts` hold the parts of a joined row with a space between; `indices` are the parts' numbers in the store and `starts` the
+    samples at which they begin, none for a row without speech. `next_place` is where to go on once this batch has been used.
     """
 
     samples: np.ndarray                                  # (N, S) float32 in [-1, 1], zeros after each row's end
@@ -72,6 +72,7 @@ class Batch:
     texts: list[str]
     ids: list[str]
     indices: list[tuple[int, ...]]
+    starts: list[tuple[int, ...]]
     place: Place
     next_place: Place
 
@@ -160,7 +161,8 @@ class Batches:
         return Batch(samples, lengths, speed,
                      texts=[" ".join(utterance.text for utterance in parts) for parts in named],
                      ids=[" ".join(utterance.id for utterance in parts) for parts in named],
-                     indices=[row.parts for row in rows], place=place, next_place=self._after(place))
+                     indices=[row.parts for row in rows], starts=[self._starts(row) for row in rows],
+                     place=place, next_place=self._after(place))
 
     def places(self, start: Place = START, end_epoch: int | None = None) -> Iterator[Place]:
         """The places from `start` on, up to the end of epoch `end_epoch` - 1, or for ever."""
@@ -247,6 +249,11 @@ class Batches:
             times_drawn[parts[0]] += 1
         return rows
 
+    def _starts(self, row: Row) -> tuple[int, ...]:
+        """Samples of the row before each of its parts."""
+        lengths = [0, *(int(self.store.lengths[part]) for part in row.parts)]
+        return tuple(itertools.accumulate(gap + length for gap, length in zip(row.gaps[:-1], lengths[:-1], strict=True)))
+
     def _fill(self, out: np.ndarray, row: Row, epoch: int) -> None:
         """Writes the samples of a row into `out` float32 (num_samples,), which is zeros."""
         first = row.parts[0] if row.parts else len(self.store)
@@ -255,9 +262,9 @@ class Batches:
             out[:] = self.augmenter.empty(len(out), rng) if self.augmenter else 0.0
             return
         end = 0
-        for gap, part in zip(row.gaps, row.parts, strict=False):
+        for gap, part, start in zip(row.gaps, row.parts, self._starts(row), strict=False):
             speech = self.store.samples(part)
-            start, end = end + gap, end + gap + len(speech)
+            end = start + len(speech)
             np.multiply(speech, np.float32(1 / FULL_SCALE), out=out[start:end])
             _hush(out[start - gap:start], out[start:end], rng)
         _hush(out[end:], out[start:end], rng)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asr.config import RATE_HZ, REDUCTION, SHIFT_SAMPLES, Latency
 from asr.errors import CheckpointError
@@ -22,12 +22,13 @@ from asr.training.checkpoint import Checkpoint
 from asr.training.curves import History
 from asr.training.discriminative import PhoneGrammar
 from asr.training.evaluate import evaluate
-from asr.training.losses import Loss, Targets, losses
+from asr.training.losses import Lesson, Loss, Targets, losses
 from asr.training.masking import mask
 from asr.training.model import AcousticModel
 from asr.training.optimisation import MovingAverage, Schedule, make_optimiser
 from asr.training.prefetch import prefetch
 from asr.training.recipe import LatencyConfig, Recipe
+from asr.training.teacher import Teacher
 from asr.training.team import Team
 from asr.training.units import TrainingUnits
 
@@ -52,16 +53,19 @@ class Trainer:
     """Trains one model into a run folder."""
 
     def __init__(self, recipe: Recipe, batches: Batches, development: Mapping[str, Batches], units: TrainingUnits, folder: Path,
-                 device: torch.device, dtype: torch.dtype, team: Team = Team(), grammar: PhoneGrammar | None = None):
+                 device: torch.device, dtype: torch.dtype, team: Team = Team(), grammar: PhoneGrammar | None = None,
+                 teacher: Teacher | None = None):
         torch.manual_seed(recipe.data.seed)
         self.team = team
         self.recipe, self.batches, self.development, self.units = recipe, batches, development, units
         self.folder, self.device, self.dtype = folder, device, dtype
         self.model = AcousticModel(recipe.model)
+        self.teacher, self.foresee = teacher, nn.Linear(2 * recipe.model.hidden, teacher.size) if teacher else None
+        self.trained = nn.ModuleList([self.model, self.foresee] if teacher else [self.model])      # the second is not exported
         self.grammar = PhoneGrammar(grammar.probabilities.to(device)) if grammar else None
         self.schedule = Schedule.planned(recipe.optimisation)
         self.progress = Progress()
-        self.optimiser = make_optimiser(self.model, recipe.optimisation)
+        self.optimiser = make_optimiser(self.trained, recipe.optimisation)
         self.average = MovingAverage(self.model, recipe.optimisation.average_decay)
         if team.leads:
             folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +93,11 @@ class Trainer:
             raise CheckpointError(f"{path}: has no training state to resume, it was made for export alone; use it with --start")
         state = held.training
         self.model.load_state_dict({k: v.float() for k, v in state["weights"].items()})
+        if bool(self.foresee) != bool(state.get("foresee")):
+            raise CheckpointError(f"{path}: its run had {'no' if self.teacher else 'a'} teacher; keep [loss] teacher as it was, or begin a "
+                                  "new run with --start")
+        if self.foresee:
+            self.foresee.load_state_dict({k: v.float() for k, v in state["foresee"].items()})
         self.average.weights = {name: held.weights[name] for name in self.average.weights}
         self.optimiser.load_state_dict(checkpoints.restore_first_moments(state["optimiser"]))
         saved = dict(state["progress"])
@@ -107,8 +116,8 @@ class Trainer:
 
     def run(self, report: Callable[[Progress, dict], None]) -> Progress:
         """Train to the end of the schedule. `report` hears of the progress and the newest numbers every few steps."""
-        self.model.to(self.device).train()
-        self.team.agree(self.model)
+        self.trained.to(self.device).train()
+        self.team.agree(self.trained)
         saved_at = time.monotonic()
         evaluate_passes = self.recipe.optimisation.evaluate_passes
         next_evaluation = self.progress.passes + evaluate_passes
@@ -159,6 +168,7 @@ class Trainer:
             "weights": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
             "progress": progress, "fingerprint": self.batches.fingerprint,
             "schedule": (self.schedule.decay_from, self.schedule.end), "planned": self.schedule.planned_as,
+            "foresee": self.foresee and self.foresee.state_dict(),
         }
         path = self.folder / name
         checkpoints.save(Checkpoint(self.recipe.model, self.units.phones, self.units.pieces, self.units.piece_model, averaged,
@@ -179,11 +189,11 @@ class Trainer:
             if self.recipe.loss.consistency:                                # two views, which masks and dropout tell apart
                 mel, frames, targets = mel.repeat(2, 1, 1), frames.repeat(2), targets.twice()
             mel = mask(mel, frames * REDUCTION, self.recipe.masking, chance)
-        phones, pieces, halfway = self.model.encode_halfway(mel, latency, self.dtype)
-        loss = losses(self.recipe.loss, phones, pieces, halfway, frames, targets, self.grammar)
+        phones, pieces, halfway, top = self.model.forward_all(mel, latency, self.dtype)
+        loss = losses(self.recipe.loss, phones, pieces, halfway, frames, targets, self.grammar, self._lesson(batch, top))
         loss.total.backward()
-        rate, end = self.team.average_gradients(self.model, [rate, self.schedule.end])
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.optimisation.clip_norm, foreach=True)
+        rate, end = self.team.average_gradients(self.trained, [rate, self.schedule.end])
+        torch.nn.utils.clip_grad_norm_(self.trained.parameters(), self.recipe.optimisation.clip_norm, foreach=True)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
@@ -191,6 +201,14 @@ class Trainer:
         if self.team.leads:
             self.average.update(self.model, self.progress.step)
         return loss, rate, end
+
+    def _lesson(self, batch: Batch, top: Tensor) -> Lesson | None:
+        """What the teacher has heard in the batch; top (T, N or 2 N, D)."""
+        if not self.teacher:
+            return None
+        aims, known = (torch.from_numpy(held).to(self.device) for held in self.teacher.aims(batch, len(top)))
+        views = top.shape[1] // known.shape[1]
+        return Lesson(self.foresee(top), aims.repeat(1, views, 1), known.repeat(1, views))
 
     def _evaluate(self) -> None:
         progress, results = self.progress, {}
@@ -242,11 +260,11 @@ class _Window:
         self.began, self.audio_s, self.rate, self.terms = time.monotonic(), 0.0, 0.0, []
 
     def add(self, loss: Loss, batch: Batch, rate: float, team_size: int) -> None:
-        self.terms.append((loss.total.item(), loss.phones.item(), loss.pieces.item()))
+        self.terms.append({"loss": loss.total.item(), "phones": loss.phones.item(), "pieces": loss.pieces.item(),
+                           **({} if loss.teacher is None else {"teacher": loss.teacher.item()})})
         self.audio_s += batch.samples.size / RATE_HZ * team_size
         self.rate = rate
 
     def numbers(self) -> dict[str, float]:
-        total, phones, pieces = np.mean(self.terms, axis=0).tolist()
-        return {"loss": total, "phones": phones, "pieces": pieces, "rate": self.rate,
-                "audio_per_s": self.audio_s / (time.monotonic() - self.began)}
+        means = {name: float(np.mean([terms[name] for terms in self.terms])) for name in self.terms[0]}
+        return {**means, "rate": self.rate, "audio_per_s": self.audio_s / (time.monotonic() - self.began)}

@@ -23,13 +23,15 @@ from asr.training.discriminative import PhoneGrammar, against_others
 class LossConfig:
     """Weights of the terms beside the phones', which counts one; `mmi` is the part of that one which is MMI.
 
-    With `consistency` a batch holds every utterance twice and takes twice the time; the paper has 0.2 and half the passes.
+    With `consistency` a batch holds every utterance twice and takes twice the time; the paper has 0.2 and half the passes. `teacher`
+    wants a folder with a teacher's encoder.
     """
 
     pieces: float = 0.4
     halfway: float = 0.3
     mmi: float = 0.0
     consistency: float = 0.0
+    teacher: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,35 @@ class Targets:
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """A teacher's states and what the model foresees of them, (T, N, C) both; `known` (T, N) says where the teacher has heard something."""
+
+    foreseen: Tensor
+    aims: Tensor
+    known: Tensor
+
+    @property
+    def missed(self) -> Tensor:
+        """() part of the states' variance that is not foreseen, summed over frames."""
+        return ((self.foreseen - self.aims).square().mean(-1) * self.known).sum()
+
+
+@dataclass(frozen=True)
 class Loss:
-    """The terms of one batch, each a mean over labels."""
+    """The terms of one batch, each a mean over labels; `teacher` is one over frames."""
 
     total: Tensor
     phones: Tensor
     pieces: Tensor
+    teacher: Tensor | None = None
 
 
 def losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tensor, frames: Tensor, targets: Targets,
-           grammar: PhoneGrammar | None = None) -> Loss:
+           grammar: PhoneGrammar | None = None, lesson: Lesson | None = None) -> Loss:
     """phones (T, N, P), pieces (T, N, V), halfway (T, N, P) log-probabilities; frames (N,) valid lengths -> Loss.
 
-    `grammar` is needed where `config.mmi` is not zero. With `config.consistency` the last half of the rows repeats the first half.
+    `grammar` is needed where `config.mmi` is not zero, `lesson` where `config.teacher` is not.
+    With `config.consistency` the last half of the rows repeats the first half.
     """
     phone_loss = _ctc(phones, targets.phones, frames, targets.phone_lengths)
     piece_loss = _ctc(pieces, targets.pieces, frames, targets.piece_lengths)
@@ -80,7 +98,9 @@ def losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tensor, 
         if config.pieces:
             apart = apart + config.pieces * disagreement(pieces, frames) / _count(targets.piece_lengths)
         total = total + 2 * config.consistency * apart                      # counts are of both views
-    return Loss(total, phone_loss.detach(), piece_loss.detach())
+    if lesson:
+        total = total + config.teacher * lesson.missed / _count(targets.phone_lengths)
+    return Loss(total, phone_loss.detach(), piece_loss.detach(), lesson and lesson.missed.detach() / _count(lesson.known))
 
 
 def disagreement(log_probs: Tensor, frames: Tensor) -> Tensor:

@@ -95,14 +95,17 @@ class AcousticModel(nn.Module):
     def forward(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
         """Normalised log-mel of whole utterances (N, M, F), history included -> log-probabilities (T, N, P) and (T, N, V)."""
         x, _ = self._encode(mel, latency, dtype)
-        return self._heads(x, dtype)
+        return self._heads(self.norm(x), dtype)
 
-    def encode_halfway(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """As `forward`, and the phones' log-probabilities read from the middle layer (for the intermediate CTC loss)."""
+    def forward_all(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """As `forward`, and what the losses want besides.
+
+        That is the phones' log-probabilities read from the middle layer (T, N, P), and what both heads read, (T, N, D).
+        """
         x, middle = self._encode(mel, latency, dtype)
-        phones, pieces = self._heads(x, dtype)
+        top = self.norm(x)
         halfway = _linear(self.phones, self.norm(middle).to(dtype)).float().log_softmax(-1)
-        return phones, pieces, halfway
+        return *self._heads(top, dtype), halfway, top
 
     def block(self, samples: Tensor, history: Tensor, hidden: Tensor, keep: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One step of a stream.
@@ -116,7 +119,7 @@ class AcousticModel(nn.Module):
         for layer, start in zip(self.layers, hidden, strict=True):
             x, ahead = layer.whole(x, start, torch.float32)
             states.append(ahead[keep - 1])
-        phones, pieces = self._heads(x, torch.float32)
+        phones, pieces = self._heads(self.norm(x), torch.float32)
         next_history = joined[:, keep * FRAME_SAMPLES:keep * FRAME_SAMPLES + HISTORY_SAMPLES]
         return phones.transpose(0, 1), pieces.transpose(0, 1), next_history, torch.stack(states)
 
@@ -156,8 +159,8 @@ class AcousticModel(nn.Module):
             outputs.append(x[:frames])
         return outputs[-1], outputs[middle - 1]
 
-    def _heads(self, x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        y = self.norm(x).to(dtype)
+    def _heads(self, top: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        y = top.to(dtype)
         return _linear(self.phones, y).float().log_softmax(-1), _linear(self.pieces, y).float().log_softmax(-1)
 
 

@@ -18,6 +18,7 @@ from asr.training.noise import NoiseBank
 from asr.training.optimisation import fast_dtype
 from asr.training.recipe import DataConfig, Recipe
 from asr.training.rooms import RoomBank
+from asr.training.teacher import COMMAND, open_teacher
 from asr.training.team import Team
 from asr.training.units import TrainingUnits
 
@@ -25,17 +26,22 @@ DEVELOPMENT_BATCH_S = 300.0
 
 
 def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: Path, folder: Path, resume: bool = False,
-            start: Path | None = None, team: Team = Team()) -> Trainer:
+            start: Path | None = None, teacher: Path | None = None, team: Team = Team()) -> Trainer:
     """Everything a run needs, from what the recipe names.
 
     `speech` are the folders where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is
-    kept, `folder` the run's. With `resume`, units and state come from its last.pt; with `start`, units and weights from that checkpoint.
-    Raises DataError or CheckpointError in one line.
+    kept, `folder` the run's, `teacher` that of a teacher's encoder, if the recipe wants one. With `resume`, units and state come from the
+    run's last.pt; with `start`, units and weights from that checkpoint. Raises DataError or CheckpointError in one line.
     """
+    if recipe.loss.teacher and not teacher:
+        raise DataError(f"the recipe learns from a teacher ([loss] teacher): give its folder with --teacher; {COMMAND}")
+    if teacher and not recipe.loss.teacher:
+        raise DataError("the recipe learns from no teacher: leave out --teacher, or give it teacher = 0.5 in [loss]")
     source = folder / "last.pt" if resume else start
     held = checkpoints.load(source) if source else None
     told = None if team.leads else team.tell(None)                          # followers wait until the audio is decoded
     store = open_store({Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}, cache, progress=team.leads)
+    heard = open_teacher(teacher, store, cache, progress=team.leads) if teacher else None
     if team.leads and held:
         told = team.tell(held.piece_model)
     elif team.leads:
@@ -47,7 +53,7 @@ def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: P
         Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     grammar = units.grammar(u.text for u in store.utterances) if recipe.loss.mmi else None
-    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team, grammar)
+    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team, grammar, heard)
     if resume:
         trainer.resume(held, source)
     elif held:

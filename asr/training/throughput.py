@@ -108,7 +108,7 @@ def measure(recipe: Recipe, latency: Latency | None | str) -> tuple[dict[str, fl
             mel = model.log_mel(samples)
             mel = mask(mel, torch.full((rows,), mel.shape[1]), recipe.masking, chance)
         with part("forward", counted):
-            phones, pieces, halfway = model.encode_halfway(mel, chosen, dtype)
+            phones, pieces, halfway, _ = model.forward_all(mel, chosen, dtype)
         with part("losses", counted):
             loss = losses(recipe.loss, phones, pieces, halfway, torch.full((rows,), len(phones)), targets, grammar)
         with part("backward, the losses' too", counted):
