@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from asr.benchmark.noisy import SIGN
 from asr.benchmark.rows import METRICS, PROGRAM, SET_ORDER, WHOLE, Row
 from asr.errors import DataError
 
@@ -92,6 +93,7 @@ def is_main(row: Row) -> bool:
 
 def readme_tables(rows: Sequence[Row]) -> str:
     """The README's tables in Markdown: WER by system and set, WER of this recogniser by condition, speed by system."""
+    rows = [row for row in rows if SIGN not in row.set]                     # those in noise are for the picture
     wer = [row for row in rows if row.metric == "wer" and ":" not in row.set]
     own = [row for row in wer if row.system == "asr"]
     parts = []

@@ -28,7 +28,10 @@ HOURS = 4.0                                          # of a soak
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. `systems` names `asr` and peers; `jobs` is the number of processes for error rates."""
+    """What to measure. `systems` names `asr` and peers; `jobs` is the number of processes for error rates.
+
+    `noisy` are sets whose error rates alone are measured.
+    """
 
     sets: tuple[SpeechSet, ...]
     systems: tuple[str, ...] = ("asr",)
@@ -37,6 +40,7 @@ class Plan:
     bundle: str | None = None
     jobs: int = 1
     hours: float = HOURS
+    noisy: tuple[SpeechSet, ...] = ()
 
 
 LIVE = "auto", "320 beam"                            # precision and mode of `asr live` without options
@@ -51,7 +55,7 @@ def run(plan: Plan, begin: Begin = lambda what, steps: lambda: None) -> Iterator
     for system in plan.systems:
         if "errors" in plan.parts:
             load = partial(AsrTexts, plan.bundle, plan.grid) if system == "asr" else partial(PeerTexts, system)
-            for speech_set in plan.sets:
+            for speech_set in (*plan.sets, *plan.noisy):
                 advance = begin(f"{system}: errors on {speech_set.name}", len(speech_set.utterances))
                 yield error_rows(system, load, speech_set, plan.jobs, advance)
         for load in loaders(system, plan):

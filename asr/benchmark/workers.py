@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr.benchmark.noisy import Noisy
 from asr.benchmark.sets import read_samples
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Condition = tuple[str, str]                          # precision, mode
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def recognise(load: Callable, utterances: "Sequence[Utterance]", jobs: int = 1,
+def recognise(load: Callable, utterances: "Sequence[Utterance | Noisy]", jobs: int = 1,
               advance: Callable[[], None] = lambda: None) -> dict[Condition, list[str]]:
     """The texts of all utterances, in their order, under each condition.
 
@@ -65,11 +66,11 @@ def _memory_mb(process: int | str, name: str) -> float | None:
 _worker = {}                                         # of a worker process: its recogniser, loaded once
 
 
-def _texts(load: Callable, utterances: "Sequence[Utterance]", jobs: int) -> Iterator[dict[Condition, str]]:
+def _texts(load: Callable, utterances: "Sequence[Utterance | Noisy]", jobs: int) -> Iterator[dict[Condition, str]]:
     if jobs == 1:
         recogniser = load()
         for utterance in utterances:
-            yield recogniser.texts(read_samples(utterance))
+            yield recogniser.texts(_samples(utterance))
         return
     with _pool(jobs) as pool:
         yield from pool.map(partial(_texts_in_worker, load), utterances)
@@ -88,7 +89,11 @@ def prepare(one_core: bool = False) -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def _texts_in_worker(load: Callable, utterance: "Utterance") -> dict[Condition, str]:
+def _texts_in_worker(load: Callable, utterance: "Utterance | Noisy") -> dict[Condition, str]:
     if "recogniser" not in _worker:                  # not when the process starts: there, an error would break the pool
         _worker["recogniser"] = load()
-    return _worker["recogniser"].texts(read_samples(utterance))
+    return _worker["recogniser"].texts(_samples(utterance))
+
+
+def _samples(utterance: "Utterance | Noisy"):
+    return utterance.samples() if isinstance(utterance, Noisy) else read_samples(utterance)
