@@ -21,6 +21,7 @@ COMMANDS = {                         # name -> (where its click command is, one 
     "sessions": ("asr.commands.sessions:sessions", "List, show and export what asr live kept."),
     "check": ("asr.commands.check:check", "Tell whether this machine and its microphone will do."),
     "train": ("asr.commands.train:train", "Train a model by a recipe."),
+    "gather": ("asr.commands.gather:gather", "Make sets of openly licensed speech from public repositories."),
     "synthesize": ("asr.commands.synthesize:synthesize", "Make training speech from text, in many voices."),
     "language": ("asr.commands.language:language", "Make lexicon, word pieces and n-gram from text."),
     "rescorer": ("asr.commands.rescorer:rescorer", "Train the word model that chooses among hypotheses."),

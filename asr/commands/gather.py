@@ -1,0 +1,78 @@
+"""`asr gather`: sets of openly licensed speech, made from public repositories."""
+
+import os
+from pathlib import Path
+
+import click
+
+from asr.errors import DataError
+
+
+def _given(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
+    pairs = [value.partition("=") for value in values]
+    if any(not folder for _, _, folder in pairs):
+        raise click.BadParameter("expected SET=GIT_DIR")
+    return {name: Path(folder) for name, _, folder in pairs}
+
+
+@click.command()
+@click.argument("sets", nargs=-1)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("speech"), show_default=True, help="Folder of sets.")
+@click.option("--clones", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/clones"), show_default=True,
+              help="Where repositories are fetched to, without their history; 0.1 to 1 GB each.")
+@click.option("--git", "given", multiple=True, callback=_given, metavar="SET=GIT_DIR",
+              help="A clone that you have of a set's repository. Repeatable.")
+@click.option("--held-out", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="MANIFEST",
+              help="Development or test set (.tsv): a text that shares six words in a row with it is left out. Repeatable.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="Folder with Moonshine's graphs, for speech without texts.")
+@click.option("--tokenizer", type=click.Path(path_type=Path), help="Its tokenizer.json.")
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Threads.  [default: one a core]")
+def gather(sets: tuple[str, ...], out: Path, clones: Path, given: dict[str, Path], held_out: tuple[Path, ...], teacher: Path | None,
+           tokenizer: Path | None, jobs: int) -> None:
+    """Make SETS of openly licensed speech from public repositories: NAME.tar and NAME.tsv in a folder, for `asr train`.
+
+    Without SETS they are listed, with licences. A set that is there already is left alone; delete its .tsv to make it again. Speech that
+    nobody has transcribed is written down by Moonshine, at 35 times real time on two cores, and kept where it is sure enough:
+
+    \b
+    npm pack @usefulsensors/moonshine-js@0.1.10 && tar xzf usefulsensors-moonshine-js-0.1.10.tgz package/dist/model/base
+    pip download --no-deps useful-moonshine-onnx==20251121 && unzip -j useful_moonshine_onnx-*.whl '*/tokenizer.json'
+
+    \b
+    Examples:
+      asr gather
+      asr gather train-libri-4 train-kathleen --held-out ../shared/speech/dev-libri.tsv
+      asr gather all --teacher package/dist/model/base/quantized --tokenizer tokenizer.json
+    """
+    from asr.training.gathering import gather, spans_of
+    from asr.training.git_files import GitFiles, fetch
+    from asr.training.manifests import read_table
+    from asr.training.sources import SOURCES
+    from asr.training.transcriber import Transcriber
+
+    if not sets:
+        width = max(map(len, SOURCES))
+        for name, source in SOURCES.items():
+            click.echo(f"{name:{width}}  {source.what}; {source.licence}; {source.url}")
+        return
+    names = tuple(SOURCES) if sets == ("all",) else sets
+    unknown = next((name for name in (*names, *given) if name not in SOURCES), None)
+    if unknown:
+        raise DataError(f"{unknown}: no such set; there are {', '.join(SOURCES)}, and all")
+    if bool(teacher) != bool(tokenizer):
+        raise click.UsageError("--teacher and --tokenizer go together")
+    listen = Transcriber(teacher, tokenizer) if teacher else None
+    spans = spans_of(row["text"] for path in held_out for _, row in read_table(path, ("text",)))
+    for name in names:
+        if (out / f"{name}.tsv").exists():
+            click.echo(f"{out / name}.tsv: there already", err=True)
+            continue
+        source = SOURCES[name]
+        clone = clones / source.repository.replace("/", "+")
+        with GitFiles(given[name], source.ref) if name in given else fetch(source.url, source.ref, clone) as files:
+            made = gather(name, source, files, out, spans, listen, jobs)
+        speakers = "1 speaker" if len(made.speakers) == 1 else f"{len(made.speakers)} speakers"
+        click.echo(f"{out / name}.tar: {made.utterances:,} utterances, {made.seconds / 3600:.2f} h, {speakers}; {source.what}; "
+                   f"{source.licence}")
+        for reason, count in made.left_out.most_common():
+            click.echo(f"left out: {count:,} {reason}")
