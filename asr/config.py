@@ -43,6 +43,9 @@ class FeatureConfig:
     floor: float = 1.1920929e-07
 
 
+ENCODERS = ("gru", "lstm", "rnn", "gru-forward", "gru-attention")       # the first ships, the others are for comparison
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes of the acoustic model."""
@@ -54,9 +57,13 @@ class ModelConfig:
     phones: int = 41                 # units of the first head, blank included
     pieces: int = 500                # units of the second head, blank included
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    encoder: str = ENCODERS[0]
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        values = asdict(self)
+        if self.encoder == ENCODERS[0]:
+            del values["encoder"]                            # bundles are read by versions that knew no other
+        return values
 
     @classmethod
     def from_dict(cls, values: dict) -> "ModelConfig":

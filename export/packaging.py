@@ -11,6 +11,7 @@ import torch
 
 from asr.bundle import MANIFEST, WRITTEN, Bundle, load_bundle, replacing, revise, write_manifest
 from asr.client.acoustic import FILES
+from asr.config import ENCODERS
 from asr.decoding.rescoring import FILES as RESCORER_FILES  # may be in the language folder
 from asr.errors import BundleError
 from asr.training.checkpoint import Checkpoint
@@ -33,6 +34,8 @@ def export_bundle(checkpoint: Checkpoint, target: Path, name: str, language: Pat
     `card` a Markdown file (None: a short one is written). `advance` is called with each finished case. Raises BundleError where a graph
     differs from the model or a file is missing; an older bundle then stays as it was.
     """
+    if checkpoint.config.encoder != ENCODERS[0]:
+        raise BundleError(f"the encoder {checkpoint.config.encoder} is for comparison and cannot be exported; train one of {ENCODERS[0]}")
     for path in [card, *(language / file for file in LANGUAGE_FILES if language)]:
         if path and not path.is_file():
             raise BundleError(f"no file {path}: check the path (`asr language` makes {' and '.join(LANGUAGE_FILES)})")

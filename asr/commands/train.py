@@ -20,10 +20,11 @@ DEFAULT_RUN = "runs"
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
 @click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
 @click.option("--start", type=click.Path(path_type=Path), help="Checkpoint or bundle whose weights and units the run begins with.")
+@click.option("--set", "changes", multiple=True, metavar="SECTION.KEY=VALUE", help="Change a value of the recipe; repeatable.")
 @click.option("--passes", type=float, help="Passes over the data, instead of the recipe's.")
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of one thread that share each batch.  [default: one a core]")
 @click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
-def train(recipe, speech, noise, teacher, out, cache, resume, start, passes, processes, benchmark):
+def train(recipe, speech, noise, teacher, out, cache, resume, start, changes, passes, processes, benchmark):
     """Train a model by RECIPE, one of asr/training/recipes or a TOML file.
 
     \b
@@ -33,6 +34,7 @@ def train(recipe, speech, noise, teacher, out, cache, resume, start, passes, pro
     asr train mine.toml --start runs/english/best.pt        go on with other data
     asr train mine.toml --start asr/models/english          the same from a bundle
     asr train english --benchmark
+    asr train study --set model.encoder=lstm --set model.layers=3 --out runs/lstm      what another value would give
 
     A run folder holds last.pt (every ten minutes), best.pt, history.jsonl, curves.png and tensorboard/. Ctrl-C or SIGTERM
     writes last.pt and ends the run.
@@ -46,7 +48,7 @@ def train(recipe, speech, noise, teacher, out, cache, resume, start, passes, pro
     import torch
 
     from asr.training.recipe import read_recipe
-    plan = read_recipe(recipe)
+    plan = read_recipe(recipe, changes)
     if passes:
         plan = dataclasses.replace(plan, optimisation=dataclasses.replace(plan.optimisation, passes=passes))
     processes = processes or (1 if torch.cuda.is_available() else len(os.sched_getaffinity(0)))

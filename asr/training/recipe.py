@@ -6,10 +6,11 @@ is an error that lists the known ones.
 
 import dataclasses
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asr.config import ModelConfig
+from asr.config import ENCODERS, ModelConfig
 from asr.errors import DataError
 from asr.training.augmentation import AugmentationConfig
 from asr.training.losses import LossConfig
@@ -64,8 +65,11 @@ class Recipe:
     source: dict = field(default_factory=dict)      # as read, kept in the checkpoint
 
 
-def read_recipe(name: str) -> Recipe:
-    """Read a recipe by its name in asr/training/recipes or by path. Raises DataError naming the file and the key."""
+def read_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by its name in asr/training/recipes or by path, with `section.key=value` changes of it.
+
+    Raises DataError naming the file and the key.
+    """
     path = RECIPES / f"{name}.toml" if (RECIPES / f"{name}.toml").is_file() else Path(name)
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
@@ -74,6 +78,9 @@ def read_recipe(name: str) -> Recipe:
         values = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a TOML file ({error})") from None
+    for change in changes:
+        section, key, value = _change(change)
+        values.setdefault(section, {})[key] = value
     return recipe_of(values, path.stem, str(path))
 
 
@@ -85,7 +92,22 @@ def recipe_of(values: dict, name: str, where: str) -> Recipe:
     if unknown:
         raise DataError(f"{where}: unknown section [{sorted(unknown)[0]}]; known ones: {', '.join(sections)}")
     made = {section: _section(cls, values.get(section, {}), section, where) for section, cls in sections.items()}
+    if made["model"].encoder not in ENCODERS:
+        raise DataError(f"{where}: no encoder {made['model'].encoder!r} in [model]; there are {', '.join(ENCODERS)}")
+    if made["model"].encoder != ENCODERS[0] and made["latency"].full_part < 1:
+        raise DataError(f"{where}: only the encoder {ENCODERS[0]} learns in chunks; set full_part = 1 in [latency]")
     return Recipe(name=name, source=values, **made)
+
+
+def _change(change: str) -> tuple[str, str, object]:
+    name, sign, value = change.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not sign or not dot:
+        raise DataError(f"{change}: not a change of a recipe; write section.key=value, as model.layers=4")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()                                  # a word need not be quoted
 
 
 def _section(cls, values: dict, section: str, where: str):
