@@ -1,4 +1,4 @@
-"""The parts of the acoustic model that know no batches of blocks from whole utterances: convolutions, and the recurrent layer.
+"""The parts of the acoustic model: convolutions, and the recurrent layer, over whole utterances and over blocks.
 
 Shapes as in model.py: T frames of 40 ms, N rows, D = 2 * hidden.
 """
