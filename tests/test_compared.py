@@ -26,6 +26,11 @@ def test_a_recipe_is_changed_value_by_value():
     ("model.layers", "not a change of a recipe"),
     ("model.depth=2", r"unknown key depth in \[model\]"),
     ("models.layers=2", r"unknown section \[models\]"),
+    ("model.layers=two", r"layers = 'two' in \[model\]; expected something like 4"),
+    ("optimisation.passes=12x", "passes = '12x'"),
+    ("data.sets=train-x", "sets = 'train-x'"),
+    ("data.speeds=[1, true]", "expected something like"),
+    ("loss.teacher=", "teacher = ''"),
     ("model.encoder=transformer", "no encoder 'transformer' in .model.; there are gru, lstm, rnn"),
 ])
 def test_a_wrong_change_is_told(change, message):
@@ -35,7 +40,9 @@ def test_a_wrong_change_is_told(change, message):
 
 
 def test_other_encoders_train_at_full_context_alone():
-    """A recipe with chunks says so before anything is read."""
+    """A recipe with chunks says so before anything is read, as does one whose width attention cannot share among its heads."""
+    with pytest.raises(DataError, match="gru-attention wants a multiple of 4"):
+        read_recipe("study", ["model.encoder=gru-attention", "model.hidden=190"])
     with pytest.raises(DataError, match="only the encoder gru learns in chunks"):
         read_recipe("english", ["model.encoder=rnn"])
 

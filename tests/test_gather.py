@@ -42,11 +42,11 @@ READERS = [                                                                # set
     ("train-cv1", {
         "asr/cv-valid-dev.csv": "filename,text,up_votes,down_votes\ncv-valid-dev/s-1.mp3,it rained,2,0\ncv-valid-dev/s-2.mp3,no,1,3\n",
         "asr/cv-valid-dev/s-1.mp3": b"1", "asr/cv-valid-dev/s-2.mp3": b"2", "asr/cv-valid-dev/s-3.mp3": b"3",
-    }, [("cv1-s-1", "cv1", "it rained")]),
+    }, [("cv1-s-1", "", "it rained")]),
     ("train-cv-teacher", {
         "dataset/validated.tsv": 'client_id\tpath\tsentence\nx\tcv_1.mp3\t"Yes, he said.\n', "dataset/invalidated.tsv":
         "client_id\tpath\tsentence\nx\tcv_2.mp3\tNo.\n", "clips/cv_1.mp3": b"1", "clips/cv_2.mp3": b"2", "clips/cv_3.mp3": b"3",
-    }, [("cv_3", "cv13", None)]),
+    }, [("cv_3", "", None)]),
     ("train-kathleen", {"data/a1.txt": "Will we ever?\n", "data/a1.wav": b"1", "data/a2.wav": b"2"},
      [("a1", "kathleen", "Will we ever?\n")]),
     ("train-libri-3", {
@@ -102,7 +102,7 @@ def test_a_repository_is_fetched_once(tmp_path):
         assert files.text("a/b.txt") == "old"
         with pytest.raises(DataError, match=r"no c\.txt in it at"):
             files.text("c.txt")
-    with pytest.raises(DataError, match="git"):
+    with pytest.raises(DataError, match=r"origin: git cannot read it: .*origin"):
         fetch(origin.as_uri(), "HEAD", tmp_path / "never")
 
 
@@ -170,6 +170,28 @@ def test_a_teacher_listens_once(tmp_path):
     assert len(labels.read_text().splitlines()) == 4
 
 
+def test_a_disk_that_is_full_leaves_no_half_a_set(books, tmp_path, monkeypatch):
+    """The error says what to do, and the set is not there, so that the next run makes it; labels that were lost are made again."""
+    def full(path, text):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("asr.training.gathering.write_whole", full)
+        with pytest.raises(DataError, match="No space left on device; free some room and run it again"):
+            gather("train-books", SOURCE, books, tmp_path / "sets", set(), progress=False)
+    assert not (tmp_path / "sets" / "train-books.tsv").exists()
+    (tmp_path / "sets" / "train-books.labels.tsv").touch()
+    assert gather("train-books", SOURCE, books, tmp_path / "sets", set(), progress=False).utterances == 3
+
+
+def test_a_set_of_nothing_is_an_error(tmp_path):
+    """A repository whose audio cannot be used makes no set."""
+    files = {"270782/1-1.trans.txt": "1-1-0000 A CAT\n", "270782/1-1-0000.flac": b"RIFF"}
+    with GitFiles(repository(tmp_path / "clone", files)) as found, pytest.raises(DataError, match="nothing in it can be used: 1 audio"):
+        gather("train-books", SOURCE, found, tmp_path / "sets", set(), progress=False)
+    assert not list((tmp_path / "sets").iterdir())
+
+
 def test_the_command_makes_lists_and_refuses(tmp_path, monkeypatch):
     """Sets are listed; one that is there is left alone; errors are one line."""
     clone = repository(tmp_path / "clone", {"270782/1-1.trans.txt": "1-1-0000 THE CAT SAT THERE\n", "270782/1-1-0000.flac": clip()})
@@ -185,6 +207,7 @@ def test_the_command_makes_lists_and_refuses(tmp_path, monkeypatch):
     again = run("train-libri-1", "--git", f"train-libri-1={clone}")
     assert "there already" in again.output
     assert "no such set; there are train-cv1" in str(run("train-nowhere").exception)
+    assert "'': no such set" in str(run("").exception)
     assert run("--teacher", "x", "train-an4").exit_code == 2
     assert run("--git", "train-an4", "train-an4").exit_code == 2
     wrong = run("train-an4", "--git", f"train-an4={clone}").exception

@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from asr.config import RATE_HZ, REDUCTION, SHIFT_SAMPLES, WINDOW_SAMPLES
-from asr.errors import DataError
+from asr.errors import CheckpointError, DataError
 from asr.training import teacher as teachers
 from asr.training.audio_store import open_store
 from asr.training.batches import BatchConfig, Batches
@@ -154,6 +154,28 @@ def test_a_model_foresees_its_teacher(folder, tmp_path):
     resumed.run(lambda place, numbers: None)
     for name, value in whole.trained.state_dict().items():
         torch.testing.assert_close(resumed.trained.state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_a_run_keeps_its_teacher(folder, tmp_path):
+    """A run is not resumed with another teacher, nor without the one it had."""
+    path = write_set(tmp_path, "voices", [1.0, 1.4], ["a cat sat", "the dog ran home"])
+    prepare(recipe_for(path, 2), (), None, tmp_path / "cache", tmp_path / "run", teacher=folder).run(lambda place, numbers: None)
+    model = onnx.load(folder / teachers.ENCODER)
+    model.doc_string = "another"
+    onnx.save(model, folder / teachers.ENCODER)
+    with pytest.raises(CheckpointError, match="its run had another teacher; keep --teacher"):
+        prepare(recipe_for(path, 4), (), None, tmp_path / "cache", tmp_path / "run", resume=True, teacher=folder)
+    with pytest.raises(CheckpointError, match="its run had another teacher"):
+        prepare(recipe_for(path, 4, 0.0), (), None, tmp_path / "cache", tmp_path / "run", resume=True)
+
+
+def test_silence_teaches_nothing(folder, tmp_path):
+    """Statistics of speech that the teacher cannot hear are not kept for ever."""
+    sets = {"long": read_set(write_set(tmp_path, "long", [31.0]))}
+    store = open_store(sets, tmp_path / "cache", progress=False)
+    with pytest.raises(DataError, match="the teacher hears nothing in 1 utterances"):
+        open_teacher(folder, store, tmp_path / "cache", progress=False)
+    assert not list((tmp_path / "cache").glob("teacher-*"))
 
 
 def test_what_is_wrong_with_a_teacher_is_said(folder, tmp_path):

@@ -1,8 +1,9 @@
-"""Utterances heard in noise of a chosen level, the same each time: babble of the set's other speakers, or pink noise.
+"""Utterances heard in noise of a chosen level, the same each time: babble of other speakers of the set, or pink noise.
 
 The level is that of the speech without its pauses over that of the noise, as in training (augmentation.py).
 """
 
+import re
 import zlib
 from dataclasses import dataclass
 from functools import cache
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asr.benchmark.sets import SpeechSet, read_samples
+from asr.errors import DataError
 
 if TYPE_CHECKING:
     from asr.training.manifests import Utterance
 
 NOISES = ("babble", "pink")
 TALKERS = 6                          # of the babble: too many to be understood
-SIGN = "@"                           # in a set's name, before its noise
+IN_NOISE = re.compile(rf"(.+)@({'|'.join(NOISES)}) (\S+) dB")             # how a set in noise is called
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,24 @@ class Noisy:
 
 
 def in_noise(speech_set: SpeechSet, noise: str, snr_db: float) -> SpeechSet:
-    """The set with every utterance in a noise of NOISES, called `NAME@NOISE SNR dB`. Its talkers are spread over the set."""
-    utterances = speech_set.utterances
+    """The set with every utterance in a noise of NOISES, called `NAME@NOISE SNR dB`. Raises DataError where one speaker would babble alone.
 
-    def talkers(place: int) -> tuple:
-        if noise != "babble" or len(utterances) < 2:
-            return ()
-        steps = np.linspace(1, len(utterances) - 1, TALKERS).round().astype(int)
-        return tuple(utterances[(place + step) % len(utterances)] for step in steps.tolist())
+    Talkers are spread over the utterances of other speakers.
+    """
+    def talkers(speech: "Utterance") -> tuple:
+        others = [utterance for utterance in speech_set.utterances if utterance.speaker != speech.speaker]
+        if not others:
+            raise DataError(f"{speech_set.name}: nobody but {speech.speaker or 'one speaker'} to babble in it; take pink noise")
+        return tuple(others[place] for place in np.linspace(0, len(others) - 1, TALKERS).round().astype(int).tolist())
 
-    noisy = tuple(Noisy(utterance, talkers(place), snr_db) for place, utterance in enumerate(utterances))
-    return SpeechSet(f"{speech_set.name}{SIGN}{noise} {snr_db:g} dB", noisy)
+    noisy = tuple(Noisy(speech, talkers(speech) if noise == "babble" else (), snr_db) for speech in speech_set.utterances)
+    return SpeechSet(f"{speech_set.name}@{noise} {snr_db:g} dB", noisy)
+
+
+def noise_of(name: str) -> tuple[str, str, float] | None:
+    """Set, noise and SNR in dB of the name of a set in noise; None for another."""
+    found = IN_NOISE.fullmatch(name)
+    return (found[1], found[2], float(found[3])) if found else None
 
 
 def _babble(talkers: "tuple[Utterance, ...]", count: int, rng: np.random.Generator) -> np.ndarray:

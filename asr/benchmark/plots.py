@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from asr.benchmark.noisy import NOISES, SIGN
+from asr.benchmark.noisy import NOISES, noise_of
 from asr.benchmark.report import MAIN_PRECISION, is_main, ordered_sets
 from asr.benchmark.rows import Row
 from asr.benchmark.wer import BLOCKS
@@ -41,7 +41,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 def latency_lines(rows: Iterable[Row]) -> dict[str, list[tuple[str, float]]]:
     """{set: [(block, WER)]} of this recogniser's beam, int8, from the shortest block to the whole utterance, where there are several."""
     own = [row for row in rows if row.system == "asr" and row.precision == MAIN_PRECISION and row.mode.endswith(" beam")
-           and SIGN not in row.set and ":" not in row.set]
+           and not noise_of(row.set) and ":" not in row.set]
     names = [name for name in ordered_sets(own) if name != "recordings"] or ["recordings"]    # a dozen clips say less than a set
     found = {}
     for name in names:
@@ -52,18 +52,17 @@ def latency_lines(rows: Iterable[Row]) -> dict[str, list[tuple[str, float]]]:
 
 
 def noise_lines(rows: Iterable[Row]) -> dict[tuple[str, str], list[tuple[float, float]]]:
-    """{(system, noise): [(SNR in dB, WER)]}, means over the sets that all of them were measured on."""
-    found: dict[tuple[str, str, float], dict[str, float]] = {}
+    """{(system, noise): [(SNR in dB, WER)]}, means over the sets that were measured most widely, where all of them were."""
+    found: dict[str, dict[tuple[str, str, float], float]] = {}
     for row in rows:
-        of, sign, noise = row.set.partition(SIGN)
-        if sign and is_main(row):
-            kind, level, _ = noise.split(" ")
-            found.setdefault((row.system, kind, float(level)), {})[of] = row.value
-    common = set.intersection(*map(set, found.values())) if found else set()
+        if (noisy := noise_of(row.set)) and is_main(row):
+            found.setdefault(noisy[0], {})[row.system, *noisy[1:]] = row.value
+    most = max(map(len, found.values()), default=0)
+    chosen = [values for values in found.values() if len(values) == most]               # the others were trials
     lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for (system, kind, level), values in sorted(found.items()):
-        if common:
-            lines.setdefault((system, kind), []).append((level, sum(values[name] for name in common) / len(common)))
+    for system, kind, level in sorted(set.intersection(*map(set, chosen))) if chosen else ():
+        mean = sum(values[system, kind, level] for values in chosen) / len(chosen)
+        lines.setdefault((system, kind), []).append((level, mean))
     return lines
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asr.benchmark.noisy import SIGN
+from asr.benchmark.noisy import noise_of
 from asr.benchmark.rows import METRICS, PROGRAM, SET_ORDER, WHOLE, Row
 from asr.errors import DataError
 
@@ -56,9 +56,13 @@ def print_rows(rows: Sequence[Row]) -> None:
         of_speech = metric not in OF_PROGRAMS
         lines: dict[tuple[str, ...], dict[str, float]] = {}
         for row in chosen:
+            if noisy := noise_of(row.set):
+                row = replace(row, set=noisy[0], mode=f"{row.mode}, {noisy[1]} {noisy[2]:g} dB")
             of = (row.system, row.precision, row.mode)
             lines.setdefault(of if of_speech else (*of, row.set), {})[row.set if of_speech else METRICS[metric]] = row.value
-        columns = ordered_sets(chosen) if of_speech else [METRICS[metric]]
+        columns = [METRICS[metric]]
+        if of_speech:
+            columns = list(dict.fromkeys((noise_of(name) or (name,))[0] for name in ordered_sets(chosen)))
         headings = ("system", "precision", "mode") if of_speech else ("system", "precision", "mode", "of")
         table = Table(*headings, title=f"{metric}, {METRICS[metric]}", title_justify="left")
         for name in columns:
@@ -93,7 +97,7 @@ def is_main(row: Row) -> bool:
 
 def readme_tables(rows: Sequence[Row]) -> str:
     """The README's tables in Markdown: WER by system and set, WER of this recogniser by condition, speed by system."""
-    rows = [row for row in rows if SIGN not in row.set]                     # those in noise are for the picture
+    rows = [row for row in rows if not noise_of(row.set)]                   # those in noise are for the picture
     wer = [row for row in rows if row.metric == "wer" and ":" not in row.set]
     own = [row for row in wer if row.system == "asr"]
     parts = []

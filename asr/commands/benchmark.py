@@ -72,6 +72,8 @@ def benchmark(speech, names, peers, systems, parts, hours, limit, noises, levels
     from asr.benchmark.sets import find_sets
     from asr.benchmark.wer import Grid
 
+    if plot and plot.suffix.lower() != ".png":
+        raise click.UsageError(f"--plot draws a PNG; call it {plot.with_suffix('.png')}")
     output = output or (recordings if (recordings := project_root() / "recordings").is_dir() else Path()) / "benchmark.json"
     sets = tuple(speech_set.first(limit) for speech_set in find_sets(speech, names))
     noisy = tuple(in_noise(speech_set, noise, level) for speech_set in sets for noise in noises for level in levels)

@@ -21,7 +21,7 @@ def _given(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 @click.option("--clones", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/clones"), show_default=True,
               help="Where repositories are fetched to, without their history; 0.1 to 1 GB each.")
 @click.option("--git", "given", multiple=True, callback=_given, metavar="SET=GIT_DIR",
-              help="A clone that you have of a set's repository. Repeatable.")
+              help="A clone that you have of a set's repository, with the ref that the list names. Repeatable.")
 @click.option("--held-out", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="MANIFEST",
               help="Development or test set (.tsv): a text that shares six words in a row with it is left out. Repeatable.")
 @click.option("--teacher", type=click.Path(path_type=Path), help="Folder with Moonshine's graphs, for speech without texts.")
@@ -53,12 +53,13 @@ def gather(sets: tuple[str, ...], out: Path, clones: Path, given: dict[str, Path
     if not sets:
         width = max(map(len, SOURCES))
         for name, source in SOURCES.items():
-            click.echo(f"{name:{width}}  {source.what}; {source.licence}; {source.url}")
+            ref = "" if source.ref == "HEAD" else f" ({source.ref})"
+            click.echo(f"{name:{width}}  {source.what}; {source.licence}; {source.url}{ref}")
         return
     names = tuple(SOURCES) if sets == ("all",) else sets
     unknown = next((name for name in (*names, *given) if name not in SOURCES), None)
-    if unknown:
-        raise DataError(f"{unknown}: no such set; there are {', '.join(SOURCES)}, and all")
+    if unknown is not None:
+        raise DataError(f"{unknown!r}: no such set; there are {', '.join(SOURCES)}, and all")
     if bool(teacher) != bool(tokenizer):
         raise click.UsageError("--teacher and --tokenizer go together")
     listen = Transcriber(teacher, tokenizer) if teacher else None
@@ -71,7 +72,7 @@ def gather(sets: tuple[str, ...], out: Path, clones: Path, given: dict[str, Path
         clone = clones / source.repository.replace("/", "+")
         with GitFiles(given[name], source.ref) if name in given else fetch(source.url, source.ref, clone) as files:
             made = gather(name, source, files, out, spans, listen, jobs)
-        speakers = "1 speaker" if len(made.speakers) == 1 else f"{len(made.speakers)} speakers"
+        speakers = {0: "speakers not named", 1: "1 speaker"}.get(len(made.speakers), f"{len(made.speakers)} speakers")
         click.echo(f"{out / name}.tar: {made.utterances:,} utterances, {made.seconds / 3600:.2f} h, {speakers}; {source.what}; "
                    f"{source.licence}")
         for reason, count in made.left_out.most_common():

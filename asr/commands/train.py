@@ -58,8 +58,9 @@ def train(recipe, speech, noise, teacher, out, cache, resume, start, changes, pa
         return
     from asr.training.display import run_with_progress
     from asr.training.gru import compiled
-    from asr.training.setup import follow, prepare
+    from asr.training.setup import check_teacher, follow, prepare
     from asr.training.team import gather
+    check_teacher(plan, teacher)                                            # before there are processes that would say it too
     compiled()                                                              # built once, not by every process
     out = out or Path(DEFAULT_RUN) / plan.name
     if start and (start.is_dir() or start.suffix == ".asr"):

@@ -1,6 +1,7 @@
-"""Encoders that the shipped one was compared with (RESULTS.md): other cells, one direction, self-attention on top.
+"""Encoders to compare the shipped one with: other cells, one direction, self-attention on top.
 
-They train at full context and go no further: what streams and exports is `gru`.
+They train at full context and go no further: what streams and exports is `gru`. The silence after a short row of a batch is part of it
+for all of them, for attention too.
 """
 
 from collections.abc import Iterator

@@ -30,8 +30,9 @@ class History:
             write_whole(self.path, "".join(line for line in lines if json.loads(line)["step"] <= step))
 
     def draw(self) -> None:
-        """Redraw curves.png from the file."""
-        events = [json.loads(line) for line in self.path.read_text("utf-8").splitlines()]
+        """Redraw curves.png from the file; a run of a few steps without development sets has none."""
+        lines = self.path.read_text("utf-8").splitlines() if self.path.exists() else []
+        events = [json.loads(line) for line in lines]
         draw_curves(events, self.picture)
 
 

@@ -1,7 +1,7 @@
 """Speech of public repositories made into sets: NAME.tar of Opus files and NAME.tsv, as `asr train` reads them.
 
 What is too short, too long, or too fast or slow for its text is left out, and so is a text that shares six words in a row with a
-development or test set. A teacher's labels are kept as they come, so that a run which was stopped does not listen twice.
+set that is named as held out. A teacher's labels are kept as they come: a run that was stopped goes on with them.
 """
 
 import io
@@ -18,6 +18,7 @@ import soundfile
 
 from asr.config import RATE_HZ
 from asr.errors import AudioError, DataError
+from asr.files import write_whole
 from asr.text import normalise
 from asr.training.audio_store import FULL_SCALE, decode
 from asr.training.git_files import GitFiles
@@ -93,9 +94,12 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
                 rows.append((one.id, one.speaker, f"{result.seconds:.2f}", f"{source.what}, {source.licence}", kind, score, result.text))
                 made.utterances += 1
                 made.seconds += result.seconds
-                made.speakers.add(one.speaker)
+                made.speakers |= {one.speaker} - {""}
+        if not rows:
+            raise DataError(f"{source.repository}: nothing in it can be used: "
+                            + ", ".join(f"{count} {reason}" for reason, count in made.left_out.items()))
         os.replace(unfinished, tar_path)
-        table_path.write_text("".join("\t".join(row) + "\n" for row in (COLUMNS, *rows)), encoding="utf-8")
+        write_whole(table_path, "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows)))
         return made
     except OSError as error:
         reason = error.strerror or error
@@ -123,7 +127,7 @@ def _made(one: Found, files: GitFiles, held_out: set, labels: dict[str, tuple[fl
     if reason:
         return _Made(text=text, score=score, left_out=reason)
     file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1, 1), RATE_HZ, format="OGG", subtype="OPUS")
+    soundfile.write(file, samples, RATE_HZ, format="OGG", subtype="OPUS")
     return _Made(file.getvalue(), seconds, text, score)
 
 
@@ -147,15 +151,16 @@ def _spans(text: str) -> Iterable[tuple[str, ...]]:
 
 def _read_labels(path: Path) -> dict[str, tuple[float, str]]:
     """Those that an earlier run left; its last line may be cut short."""
-    if not path.exists():
+    whole = path.read_text(encoding="utf-8") if path.exists() else ""
+    if whole and not whole.endswith("\n"):
+        whole = whole[: whole.rfind("\n") + 1]
+        write_whole(path, whole)
+    if not whole:
         return {}
-    whole = path.read_text(encoding="utf-8")
-    path.write_text(whole[: whole.rfind("\n") + 1], encoding="utf-8")
     return {row["utterance"]: (float(row["score"]), row["text"]) for _, row in read_table(path, LABELS)}
 
 
 def _keep_label(path: Path, name: str, made: _Made) -> None:
-    new = not path.exists()
     with path.open("a", encoding="utf-8") as file:
-        file.write("\t".join(LABELS) + "\n" if new else "")
+        file.write("" if file.tell() else "\t".join(LABELS) + "\n")
         file.write(f"{name}\t{made.score:.4f}\t{made.text}\n")

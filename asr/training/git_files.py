@@ -1,5 +1,6 @@
 """The files of a public git repository, fetched once without its history, and read without a work tree."""
 
+import os
 import re
 import subprocess
 import threading
@@ -65,9 +66,11 @@ class GitFiles:
 
 def _git(*arguments: str) -> bytes:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
+        asks_nothing = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}            # for the password of a repository that is gone
+        return subprocess.run(["git", *arguments], capture_output=True, check=True, env=asks_nothing).stdout
     except FileNotFoundError:
         raise DataError("the program git is not installed; on Debian: apt-get install git") from None
     except subprocess.CalledProcessError as error:
-        reason = (error.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"])[-1]
-        raise DataError(f"git {' '.join(arguments[-3:])}: {reason}") from None
+        lines = error.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        reason = next((line for line in lines if line.startswith("fatal:")), lines[-1]).removeprefix("fatal: ")
+        raise DataError(f"{arguments[-1] if len(arguments) < 6 else arguments[-2]}: git cannot read it: {reason}") from None

@@ -93,9 +93,9 @@ class Trainer:
             raise CheckpointError(f"{path}: has no training state to resume, it was made for export alone; use it with --start")
         state = held.training
         self.model.load_state_dict({k: v.float() for k, v in state["weights"].items()})
-        if bool(self.foresee) != bool(state.get("foresee")):
-            raise CheckpointError(f"{path}: its run had {'no' if self.teacher else 'a'} teacher; keep [loss] teacher as it was, or begin a "
-                                  "new run with --start")
+        if (self.teacher and self.teacher.key) != state.get("teacher"):
+            raise CheckpointError(f"{path}: its run had {'another' if state.get('teacher') else 'no'} teacher; keep --teacher and "
+                                  "[loss] teacher as they were, or begin a new run with --start")
         if self.foresee:
             self.foresee.load_state_dict({k: v.float() for k, v in state["foresee"].items()})
         self.average.weights = {name: held.weights[name] for name in self.average.weights}
@@ -168,7 +168,7 @@ class Trainer:
             "weights": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
             "progress": progress, "fingerprint": self.batches.fingerprint,
             "schedule": (self.schedule.decay_from, self.schedule.end), "planned": self.schedule.planned_as,
-            "foresee": self.foresee and self.foresee.state_dict(),
+            "teacher": self.teacher and self.teacher.key, "foresee": self.foresee and self.foresee.state_dict(),
         }
         path = self.folder / name
         checkpoints.save(Checkpoint(self.recipe.model, self.units.phones, self.units.pieces, self.units.piece_model, averaged,

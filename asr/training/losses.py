@@ -98,9 +98,11 @@ def losses(config: LossConfig, phones: Tensor, pieces: Tensor, halfway: Tensor, 
         if config.pieces:
             apart = apart + config.pieces * disagreement(pieces, frames) / _count(targets.piece_lengths)
         total = total + 2 * config.consistency * apart                      # counts are of both views
-    if lesson:
-        total = total + config.teacher * lesson.missed / _count(targets.phone_lengths)
-    return Loss(total, phone_loss.detach(), piece_loss.detach(), lesson and lesson.missed.detach() / _count(lesson.known))
+    if lesson is None:
+        return Loss(total, phone_loss.detach(), piece_loss.detach())
+    missed = lesson.missed
+    total = total + config.teacher * missed / _count(targets.phone_lengths)
+    return Loss(total, phone_loss.detach(), piece_loss.detach(), missed.detach() / _count(lesson.known))
 
 
 def disagreement(log_probs: Tensor, frames: Tensor) -> Tensor:

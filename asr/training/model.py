@@ -79,7 +79,7 @@ class AcousticModel(nn.Module):
 
     def _encode(self, mel: Tensor, latency: Latency | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """log-mel (N, M, F) -> output of the last layer and of the middle one, (T, N, D) each."""
-        middle = len(self.layers) // 2
+        middle = self.config.layers // 2
         if latency is None:
             x = self.front(mel, dtype)                                                  # (T, N, D)
             outputs = []

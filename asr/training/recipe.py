@@ -13,6 +13,7 @@ from pathlib import Path
 from asr.config import ENCODERS, ModelConfig
 from asr.errors import DataError
 from asr.training.augmentation import AugmentationConfig
+from asr.training.compared import HEADS
 from asr.training.losses import LossConfig
 from asr.training.masking import MaskingConfig
 from asr.training.optimisation import OptimisationConfig
@@ -94,6 +95,8 @@ def recipe_of(values: dict, name: str, where: str) -> Recipe:
     made = {section: _section(cls, values.get(section, {}), section, where) for section, cls in sections.items()}
     if made["model"].encoder not in ENCODERS:
         raise DataError(f"{where}: no encoder {made['model'].encoder!r} in [model]; there are {', '.join(ENCODERS)}")
+    if made["model"].encoder == "gru-attention" and 2 * made["model"].hidden % HEADS:
+        raise DataError(f"{where}: hidden = {made['model'].hidden} in [model]; gru-attention wants a multiple of {HEADS // 2}")
     if made["model"].encoder != ENCODERS[0] and made["latency"].full_part < 1:
         raise DataError(f"{where}: only the encoder {ENCODERS[0]} learns in chunks; set full_part = 1 in [latency]")
     return Recipe(name=name, source=values, **made)
@@ -112,7 +115,19 @@ def _change(change: str) -> tuple[str, str, object]:
 
 def _section(cls, values: dict, section: str, where: str):
     known = {f.name for f in dataclasses.fields(cls)}
-    for key in values:
+    for key, value in values.items():
         if key not in known:
             raise DataError(f"{where}: unknown key {key} in [{section}]; known ones: {', '.join(sorted(known))}")
+        usual = getattr(cls(), key)
+        if not _is_like(value, usual):
+            raise DataError(f"{where}: {key} = {value!r} in [{section}]; expected something like {usual!r}")
     return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+
+
+def _is_like(value, usual) -> bool:
+    """Whether a value of a TOML file has the type of the usual one; a whole number is a float, too, and an empty list is one of words."""
+    if isinstance(usual, tuple):
+        return isinstance(value, list) and all(_is_like(part, usual[0] if usual else "") for part in value)
+    if isinstance(usual, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(usual)

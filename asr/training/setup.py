@@ -33,13 +33,10 @@ def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: P
     kept, `folder` the run's, `teacher` that of a teacher's encoder, if the recipe wants one. With `resume`, units and state come from the
     run's last.pt; with `start`, units and weights from that checkpoint. Raises DataError or CheckpointError in one line.
     """
-    if recipe.loss.teacher and not teacher:
-        raise DataError(f"the recipe learns from a teacher ([loss] teacher): give its folder with --teacher; {COMMAND}")
-    if teacher and not recipe.loss.teacher:
-        raise DataError("the recipe learns from no teacher: leave out --teacher, or give it teacher = 0.5 in [loss]")
+    check_teacher(recipe, teacher)
     source = folder / "last.pt" if resume else start
     held = checkpoints.load(source) if source else None
-    told = None if team.leads else team.tell(None)                          # followers wait until the audio is decoded
+    told = None if team.leads else team.tell(None)                          # followers wait until all is decoded and heard
     store = open_store({Path(name).name: read_corpus(find_set(name, speech)) for name in recipe.data.sets}, cache, progress=team.leads)
     heard = open_teacher(teacher, store, cache, progress=team.leads) if teacher else None
     if team.leads and held:
@@ -61,6 +58,14 @@ def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: P
     else:
         trainer.fit_features()
     return trainer
+
+
+def check_teacher(recipe: Recipe, teacher: Path | None) -> None:
+    """Raises DataError where the recipe wants a teacher and none is given, or the other way round."""
+    if recipe.loss.teacher and not teacher:
+        raise DataError(f"the recipe learns from a teacher ([loss] teacher): give its folder with --teacher; {COMMAND}")
+    if teacher and not recipe.loss.teacher:
+        raise DataError("the recipe learns from no teacher: leave out --teacher, or add --set loss.teacher=0.5")
 
 
 def follow(team: Team, *arguments) -> None:

@@ -12,7 +12,7 @@ from asr.training.git_files import GitFiles
 
 @dataclass(frozen=True)
 class Found:
-    """One utterance in a repository: its audio's blob, and its text, None where a teacher has to listen."""
+    """One utterance in a repository: who speaks ("" where that is not told), the audio's blob, the text (None: a teacher has to listen)."""
 
     id: str
     speaker: str
@@ -42,7 +42,7 @@ def common_voice_1(files: GitFiles) -> Iterator[Found]:
     for path, blob in files.files(r"^asr/cv-valid-dev/.+\.mp3$"):
         row = rows.get(PurePosixPath(path).name)
         if row and int(row["down_votes"]) <= int(row["up_votes"]):
-            yield Found(f"cv1-{PurePosixPath(path).stem}", "cv1", blob, row["text"])
+            yield Found(f"cv1-{PurePosixPath(path).stem}", "", blob, row["text"])
 
 
 def common_voice_13(files: GitFiles) -> Iterator[Found]:
@@ -52,7 +52,7 @@ def common_voice_13(files: GitFiles) -> Iterator[Found]:
     for path, blob in files.files(r"\.mp3$"):
         name = PurePosixPath(path)
         if name.name not in told:
-            yield Found(name.stem, "cv13", blob, None)
+            yield Found(name.stem, "", blob, None)
 
 
 def kathleen(files: GitFiles) -> Iterator[Found]:

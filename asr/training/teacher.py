@@ -83,10 +83,10 @@ class HeardSet:
 
 
 class Teacher:
-    """What the teacher hears at each output frame of a batch."""
+    """What the teacher hears at each output frame of a batch. `key` says which encoder it is."""
 
-    def __init__(self, size: int, store: AudioStore, sets: Sequence[HeardSet]):
-        self.size = size
+    def __init__(self, key: str, size: int, store: AudioStore, sets: Sequence[HeardSet]):
+        self.key, self.size = key, size
         self._sets, self._set_of = sets, store.set_of
         self._first = np.searchsorted(store.set_of, np.arange(len(sets)))
 
@@ -122,7 +122,7 @@ def open_teacher(folder: Path, store: AudioStore, cache: Path, threads: int = 2,
         def quantised(samples: np.ndarray) -> np.ndarray:
             return np.clip(np.rint((encoder.hear(samples) - mean) * scale * LEVELS), -127, 127).astype(np.int8)
 
-        return Teacher(encoder.size, store, [_heard(part, encoder, quantised, threads, progress) for part in store.sets])
+        return Teacher(encoder.key, encoder.size, store, [_heard(part, encoder, quantised, threads, progress) for part in store.sets])
     except OSError as error:
         raise DataError(f"{error.filename or cache}: what the teacher hears cannot be kept there: {error.strerror or error}") from error
 
@@ -140,6 +140,8 @@ def _statistics(encoder: Encoder, store: AudioStore, path: Path) -> tuple[np.nda
     if not path.exists():
         chosen = np.linspace(0, len(store) - 1, min(SAMPLED, len(store))).astype(int)
         states = np.concatenate([encoder.hear(store.samples(index)) for index in chosen])
+        if not len(states) or not states.std(0).min() > 0:
+            raise DataError(f"the teacher hears nothing in {len(chosen)} utterances: are they speech, of at most {LONGEST_S:g} s?")
         part = path.with_suffix(f".{os.getpid()}.part.npz")
         np.savez(part, mean=states.mean(0), scale=1 / states.std(0))
         os.replace(part, path)
@@ -153,12 +155,12 @@ def _heard(part: DecodedSet, encoder: Encoder, quantised, threads: int, progress
         unfinished = path.with_suffix(f".{os.getpid()}.part.npy")
         total = sum(num_states(length) for length in part.lengths.tolist())
         try:
-            states = np.lib.format.open_memmap(unfinished, "w+", np.int8, (total, encoder.size))
-            utterances, end = [part.samples(index) for index in range(len(part.lengths))], 0
-            for heard in in_order(quantised, utterances, f"hearing {part.name}", threads, progress):
-                states[end:end + len(heard)] = heard
-                end += len(heard)
-            states.flush()
+            header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.int8)), "fortran_order": False, "shape": (total, encoder.size)}
+            utterances = [part.samples(index) for index in range(len(part.lengths))]
+            with open(unfinished, "wb") as file:                           # not a memory map: where the disk is full, that ends the process
+                np.lib.format.write_array_header_1_0(file, header)
+                for heard in in_order(quantised, utterances, f"hearing {part.name}", threads, progress):
+                    file.write(heard.tobytes())
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)

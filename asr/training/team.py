@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-TIMEOUT = timedelta(minutes=60)      # the leader may evaluate long development sets while the others wait
+TIMEOUT = timedelta(hours=24)        # the leader may decode, let a teacher listen or evaluate while the others wait; they end with it
 
 
 @dataclass(frozen=True)

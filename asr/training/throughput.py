@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch.nn import functional
 
-from asr.config import FRAME_S, RATE_HZ, Latency
+from asr.config import ENCODERS, FRAME_S, RATE_HZ, Latency
 from asr.training.discriminative import PhoneGrammar
 from asr.training.loop import draw_latency
 from asr.training.losses import Targets, losses
@@ -40,7 +40,8 @@ def benchmark_table(recipe: Recipe, processes: int) -> str:
         lines = [f"{device.type}, {processes} processes, {str(dtype).removeprefix('torch.')}, {count_parameters(recipe) / 1e6:.1f} million "
                  f"parameters, batches of {recipe.data.batch_seconds:.0f} s",
                  f"{'limit of the matrix products, full context':<46}{limit:7.0f} s of audio a second"]
-        for name, latency in (("full context", None), ("chunks of 320 ms", Latency(8, 6)), ("latencies of the recipe", "drawn")):
+        kinds = (("full context", None), ("chunks of 320 ms", Latency(8, 6)), ("latencies of the recipe", "drawn"))
+        for name, latency in kinds if recipe.model.encoder == ENCODERS[0] else kinds[:1]:
             measured = everywhere(measure, latency)
             speed = sum(audio_s / sum(parts.values()) for parts, audio_s in measured)
             lines.append(f"{name:<46}{speed:7.0f} s of audio a second, {100 * speed / limit:.0f} % of the limit")

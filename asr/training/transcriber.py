@@ -30,10 +30,10 @@ class Transcriber:
                 raise DataError(f"{folder / name}: no such teacher; npm pack @usefulsensors/moonshine-js@0.1.10 brings it")
         try:
             vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))["model"]["vocab"]
-        except (OSError, ValueError, KeyError, TypeError):
+            self._tokens = {number: token for token, number in vocabulary.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f"{tokenizer}: not the teacher's tokenizer.json; pip download --no-deps useful-moonshine-onnx==20251121 "
                             "brings it, zipped") from None
-        self._tokens = {number: token for token, number in vocabulary.items()}
         self._encoder, self._decoder = (open_session(folder / name) for name in FILES)
         self._inputs = {node.name: node.shape for node in self._decoder.get_inputs()}
         self._past = [name for name in self._inputs if name.startswith("past_key_values")]
