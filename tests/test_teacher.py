@@ -19,6 +19,7 @@ from asr.training.recipe import read_recipe, recipe_of
 from asr.training.setup import prepare
 from asr.training.teacher import CONVOLUTIONS, Encoder, num_states, open_teacher
 from tests.small_sets import HEADER, encoded, write_set
+from tests.test_training import run_and_interrupt
 
 SIZE = 4
 
@@ -140,16 +141,7 @@ def test_a_model_foresees_its_teacher(folder, tmp_path):
     assert missed[-1] < 0.5 * missed[0]
 
     stopped = prepare(recipe_for(path, 60), (), None, tmp_path / "cache", tmp_path / "stopped", teacher=folder)
-    step = stopped._step
-
-    def step_or_interrupt(batch, rate):
-        if stopped.progress.step == 20:
-            raise KeyboardInterrupt
-        return step(batch, rate)
-
-    stopped._step = step_or_interrupt
-    with pytest.raises(KeyboardInterrupt):
-        stopped.run(lambda place, numbers: None)
+    run_and_interrupt(stopped, steps=20)
     resumed = prepare(recipe_for(path, 60), (), None, tmp_path / "cache", tmp_path / "stopped", resume=True, teacher=folder)
     resumed.run(lambda place, numbers: None)
     for name, value in whole.trained.state_dict().items():
