@@ -121,6 +121,13 @@ def decode(encoded: bytes) -> np.ndarray:
     return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
+def encode(samples: np.ndarray) -> bytes:
+    """float32 (n,), 16 kHz mono, as an Opus file, the form in which sets keep audio."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE_HZ, format="OGG", subtype="OPUS")
+    return file.getvalue()
+
+
 def _decode_or_reason(utterance: Utterance) -> np.ndarray | str:
     try:
         samples = decode(read_encoded(utterance.location))

@@ -14,18 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from asr.config import RATE_HZ
 from asr.errors import AudioError, DataError
 from asr.files import write_whole
 from asr.text import normalise
-from asr.training.audio_store import FULL_SCALE, decode
+from asr.training.audio_store import FULL_SCALE, decode, encode
 from asr.training.git_files import GitFiles
-from asr.training.manifests import read_table
+from asr.training.manifests import COLUMNS, read_table
 from asr.training.parallel import in_order
 from asr.training.sources import Found, Source
-from asr.training.synthesis import COLUMNS
 
 SECONDS = (0.8, 30.0)
 LETTERS_S = (3.0, 30.0)              # letters a second; the lower limit counts from two seconds on
@@ -126,9 +124,7 @@ def _made(one: Found, files: GitFiles, held_out: set, labels: dict[str, tuple[fl
     reason = _unfit(text, score, seconds, held_out)
     if reason:
         return _Made(text=text, score=score, left_out=reason)
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE_HZ, format="OGG", subtype="OPUS")
-    return _Made(file.getvalue(), seconds, text, score)
+    return _Made(encode(samples), seconds, text, score)
 
 
 def _unfit(text: str, score: float | None, seconds: float, held_out: set) -> str:

@@ -17,6 +17,8 @@ from asr.errors import DataError
 
 AUDIO_SUFFIXES = (".opus", ".flac", ".wav", ".mp3", ".ogg")
 
+COLUMNS = ("utterance", "speaker", "seconds", "source", "label", "score", "text")      # of a manifest that this project writes
+
 
 @dataclass(frozen=True, slots=True)
 class Location:

@@ -5,7 +5,6 @@ if it had not been, on any number of cores. A teacher may listen: what it unders
 """
 
 import hashlib
-import io
 import itertools
 import signal
 import unicodedata
@@ -17,18 +16,17 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
 from asr.config import RATE_HZ
 from asr.errors import DataError
 from asr.text import normalise
-from asr.training.manifests import read_table
+from asr.training.audio_store import encode
+from asr.training.manifests import COLUMNS, read_table
 from asr.training.voices import ENGINES
 
 MANIFEST = "utterances.tsv"
 DROPPED = "dropped.txt"              # ids of what was spoken badly, and why
-COLUMNS = ("utterance", "speaker", "seconds", "source", "label", "score", "text")
 EDGE_S = (0.1, 0.3)                  # of silence kept at either end
 PEAK_DB = (-12.0, -1.0)
 LOUD = 0.02                          # of the peak: what is fainter at the ends is silence
@@ -197,9 +195,7 @@ def _speak(name: str, text: str, seed: int) -> Clip:
         return Clip(name, text, dropped=f"not between {LEAST_S} and {MOST_S:g} s")
     if teacher and word_errors(text, teacher.transcribe(samples)) > MOST_ERRORS:
         return Clip(name, text, dropped="understood otherwise by the teacher")
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE_HZ, format="OGG", subtype="OPUS")
-    return Clip(name, text, speaker.name, seconds, file.getvalue())
+    return Clip(name, text, speaker.name, seconds, encode(samples))
 
 
 def plain(text: str) -> str:
