@@ -43,7 +43,7 @@ def test_decoded_audio_is_the_audio_in_the_tar(small_set, tmp_path):
 
 
 def test_what_is_decoded_is_not_decoded_again(small_set, tmp_path, monkeypatch):
-    """The second store comes from the cache, also with another text; a changed shard is decoded anew."""
+    """The second store comes from the cache, also with another text, also of a copy; a changed shard is decoded anew."""
     open_store({"small": read_set(small_set)}, tmp_path / "cache", progress=False)
     count = []
     monkeypatch.setattr(audio_store, "decode", lambda encoded: count.append(1) or decode(encoded))
@@ -53,6 +53,14 @@ def test_what_is_decoded_is_not_decoded_again(small_set, tmp_path, monkeypatch):
     assert count == []
     assert store.utterances[1].text == "a better text"
     os.utime(small_set.with_suffix(".tar"), (1e9, 1e9))
+    open_store({"small": read_set(small_set)}, tmp_path / "cache", progress=False)
+    assert count == []
+    last = read_set(small_set)[-1].location
+    with small_set.with_suffix(".tar").open("r+b") as shard:
+        shard.seek(last.offset + last.size - 1)
+        byte = shard.read(1)[0]
+        shard.seek(-1, os.SEEK_CUR)
+        shard.write(bytes([byte ^ 1]))
     open_store({"small": read_set(small_set)}, tmp_path / "cache", progress=False)
     assert len(count) == 3
 

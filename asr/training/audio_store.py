@@ -1,8 +1,8 @@
 """Decoded speech, kept: every utterance as int16 samples, 16 kHz mono, one after another in one memory-mapped file a set.
 
-Decoding happens once. The file lies in a cache folder that the caller names, under the set's name and a key made of the names,
-sizes and modification times of the audio files and of the utterances taken from them; change one and it is decoded anew. An hour
-takes 115 MB. Texts are not part of the key: a corrected transcript needs no decoding.
+Decoding happens once. The file lies in a cache folder that the caller names, under the set's name and a key made of the utterances'
+names and of where their audio lies, its size and its last bytes; change one and it is decoded anew. An hour takes 115 MB. Neither texts
+nor times of files are part of the key: a corrected transcript and a set that was copied need no decoding.
 """
 
 import hashlib
@@ -19,10 +19,11 @@ import soxr
 
 from asr.config import RATE_HZ
 from asr.errors import AudioError, DataError
-from asr.training.manifests import Utterance, read_encoded
+from asr.training.manifests import Location, Utterance, read_encoded
 from asr.training.parallel import in_order
 
-FORMAT = 1                                  # raised when the meaning of the cached files changes
+FORMAT = 2                                  # raised when the meaning of the cached files changes
+LAST_BYTES = 16                             # of each utterance's encoded audio, which tell it from another of the same size
 FULL_SCALE = 32768                          # int16 value of 1.0
 SHORTFALL_S = 0.5                           # audio that lacks this much of what its manifest says is truncated
 
@@ -73,8 +74,13 @@ class AudioStore:
 
     def samples(self, index: int) -> np.ndarray:
         """int16 (n,): a read-only view of the cached file."""
+        part, within = self.place(index)
+        return self.sets[part].samples(within)
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Which set an utterance is of, and which one of that set."""
         part = self.set_of[index]
-        return self.sets[part].samples(index - self._first[part])
+        return part, index - self._first[part]
 
 
 def open_store(sets: Mapping[str, list[Utterance]], cache: str | os.PathLike, threads: int = 2, progress: bool = True) -> AudioStore:
@@ -183,9 +189,9 @@ def _open(name: str, utterances: list[Utterance], pcm_path: Path, index_path: Pa
 
 def _key(utterances: list[Utterance]) -> str:
     digest = hashlib.sha256(f"format {FORMAT}\n".encode())
-    for path in dict.fromkeys(utterance.location.path for utterance in utterances):
-        stat = os.stat(path)
-        digest.update(f"{os.path.basename(path)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for utterance in utterances:
-        digest.update(f"{utterance.id} {utterance.location.offset} {utterance.location.size}\n".encode())
+        whole = utterance.location
+        size = min(LAST_BYTES, whole.size)
+        end = read_encoded(Location(whole.path, whole.offset + whole.size - size, size))
+        digest.update(f"{utterance.id} {whole.offset} {whole.size} {end.hex()}\n".encode())
     return digest.hexdigest()[:16]

@@ -87,8 +87,7 @@ class Teacher:
 
     def __init__(self, key: str, size: int, store: AudioStore, sets: Sequence[HeardSet]):
         self.key, self.size = key, size
-        self._sets, self._set_of = sets, store.set_of
-        self._first = np.searchsorted(store.set_of, np.arange(len(sets)))
+        self._store, self._sets = store, sets
 
     def aims(self, batch: Batch, frames: int) -> tuple[np.ndarray, np.ndarray]:
         """float32 (frames, N, size), and bool (frames, N): where there is something to foresee; linear between the teacher's states."""
@@ -97,8 +96,9 @@ class Teacher:
         shift = REDUCTION * round(SHIFT_SAMPLES * batch.speed)
         centres = shift * np.arange(frames) + batch.speed * WINDOW_SAMPLES / 2
         for row, (parts, starts) in enumerate(zip(batch.indices, batch.starts, strict=True)):
-            for part, start in zip(parts, starts, strict=True):
-                states = self._sets[self._set_of[part]].states(part - self._first[self._set_of[part]])
+            for index, start in zip(parts, starts, strict=True):
+                part, within = self._store.place(index)
+                states = self._sets[part].states(within)
                 places = (centres - start - FIRST_SAMPLES) / STEP_SAMPLES
                 inside = (places > -0.5) & (places < len(states) - 0.5) & (len(states) > 1)
                 if inside.any():
