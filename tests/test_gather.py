@@ -206,7 +206,7 @@ def test_the_command_makes_lists_and_refuses(tmp_path, monkeypatch):
     assert f"{tmp_path / 'sets' / 'train-libri-1'}.tar: 1 utterances, 0.00 h, 1 speaker; {SOURCE.what}; CC BY 4.0" in made.output
     again = run("train-libri-1", "--git", f"train-libri-1={clone}")
     assert "there already" in again.output
-    assert "no such set; there are train-cv1" in str(run("train-nowhere").exception)
+    assert "no such set or text; there are train-cv1" in str(run("train-nowhere").exception)
     assert "'': no such set" in str(run("").exception)
     assert run("--teacher", "x", "train-an4").exit_code == 2
     assert run("--git", "train-an4", "train-an4").exit_code == 2

@@ -92,6 +92,27 @@ def test_a_run_that_stopped_goes_on(run, trained, tmp_path):
         assert torch.equal(value, again.model.state_dict()[name]), name
 
 
+def test_a_run_begins_with_what_another_has_learned(run, trained, tmp_path):
+    """Words that both know mean the same from the first step on; one that is new is as likely as its frequency says."""
+    words = (run / "words.txt").read_text().split()
+    turned = [*words[:2], *words[:1:-1]]
+    turned[5] = "new"                                        # in place of one that the other run knows
+    (tmp_path / "words.txt").write_text("\n".join(turned))
+    ids = np.load(run / "ids.npy")
+    place = np.array([turned.index(word) if word in turned else 5 for word in words], np.uint16)
+    np.save(tmp_path / "ids.npy", place[ids])
+    begun = WordTrainer(tmp_path, WordModelConfig(39, 16, 24), PLAN, start=trained.folder / "last.pt")
+    told = [torch.tensor([turned.index(word) for word in sentence]) for sentence in (["</s>", *line.split(), "</s>"] for line in text(40))
+            if set(sentence) <= set(turned)]
+    assert len(told) > 10
+    same = [torch.tensor([words.index(turned[i]) for i in ids.tolist()]) for ids in told]
+    assert perplexity(begun.model, told)[0] == pytest.approx(perplexity(trained.model, same)[0], rel=0.1)
+    assert begun.model.bias[5] > begun.model.bias[UNKNOWN]   # of which this text has none
+    assert WordTrainer(tmp_path, WordModelConfig(39, 16, 24), PLAN).step == 0
+    with pytest.raises(CheckpointError, match=r"last\.pt: a model of --embedding 16 --hidden 24; give these"):
+        WordTrainer(tmp_path, WordModelConfig(39, 16, 32), PLAN, start=trained.folder / "last.pt")
+
+
 def test_scores_in_a_bundle(trained, tmp_path):
     """Many hypotheses at once have the chances that the model gives each alone, end included; unknown words share the unknown word's."""
     write_rescorer(trained.model, trained.words, tmp_path)

@@ -1,4 +1,4 @@
-"""`asr gather`: sets of openly licensed speech, made from public repositories."""
+"""`asr gather`: sets of openly licensed speech, and text for language models, made from public repositories."""
 
 import os
 from pathlib import Path
@@ -11,27 +11,29 @@ from asr.errors import DataError
 def _given(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Path]:
     pairs = [value.partition("=") for value in values]
     if any(not folder for _, _, folder in pairs):
-        raise click.BadParameter("expected SET=GIT_DIR")
+        raise click.BadParameter("expected NAME=GIT_DIR")
     return {name: Path(folder) for name, _, folder in pairs}
 
 
 @click.command()
-@click.argument("sets", nargs=-1)
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("speech"), show_default=True, help="Folder of sets.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("speech"), show_default=True,
+              help="Folder of sets and texts.")
 @click.option("--clones", type=click.Path(path_type=Path, file_okay=False), default=Path("runs/clones"), show_default=True,
               help="Where repositories are fetched to, without their history; 0.1 to 1 GB each.")
-@click.option("--git", "given", multiple=True, callback=_given, metavar="SET=GIT_DIR",
-              help="A clone that you have of a set's repository, with the ref that the list names. Repeatable.")
+@click.option("--git", "given", multiple=True, callback=_given, metavar="NAME=GIT_DIR",
+              help="A clone that you have of its repository, with the ref that the list names. Repeatable.")
 @click.option("--held-out", multiple=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="MANIFEST",
               help="Development or test set (.tsv): a text that shares six words in a row with it is left out. Repeatable.")
 @click.option("--teacher", type=click.Path(path_type=Path), help="Folder with Moonshine's graphs, for speech without texts.")
 @click.option("--tokenizer", type=click.Path(path_type=Path), help="Its tokenizer.json.")
 @click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Threads.  [default: one a core]")
-def gather(sets: tuple[str, ...], out: Path, clones: Path, given: dict[str, Path], held_out: tuple[Path, ...], teacher: Path | None,
+def gather(names: tuple[str, ...], out: Path, clones: Path, given: dict[str, Path], held_out: tuple[Path, ...], teacher: Path | None,
            tokenizer: Path | None, jobs: int) -> None:
-    """Make SETS of openly licensed speech from public repositories: NAME.tar and NAME.tsv in a folder, for `asr train`.
+    """Make sets of openly licensed speech, and texts, from public repositories.
 
-    Without SETS they are listed, with licences. A set that is there already is left alone; delete its .tsv to make it again. Speech that
+    A set is NAME.tar and NAME.tsv, for `asr train`; a text is NAME.txt, a sentence a line, for `asr language` and `asr rescorer`. Without
+    a NAME all are listed, with licences. What is there already is left alone; delete its .tsv or .txt to make it again. Speech that
     nobody has transcribed is written down by Moonshine, at 35 times real time on two cores, and kept where it is sure enough:
 
     \b
@@ -42,38 +44,47 @@ def gather(sets: tuple[str, ...], out: Path, clones: Path, given: dict[str, Path
     Examples:
       asr gather
       asr gather train-libri-4 train-kathleen --held-out ../shared/speech/dev-libri.tsv
-      asr gather all --teacher package/dist/model/base/quantized --tokenizer tokenizer.json
+      asr gather encyclopaedia books podcasts --out text --held-out ../shared/speech/dev-libri.tsv
+      asr gather speech --teacher package/dist/model/base/quantized --tokenizer tokenizer.json
     """
     from asr.training.gathering import gather, spans_of
     from asr.training.git_files import GitFiles, fetch
     from asr.training.manifests import read_table
     from asr.training.sources import SOURCES
+    from asr.training.text_gathering import gather_text
+    from asr.training.texts import TEXTS
     from asr.training.transcriber import Transcriber
 
-    if not sets:
-        width = max(map(len, SOURCES))
-        for name, source in SOURCES.items():
+    known = SOURCES | TEXTS
+    if not names:
+        width = max(map(len, known))
+        for name, source in known.items():
             ref = "" if source.ref == "HEAD" else f" ({source.ref})"
             click.echo(f"{name:{width}}  {source.what}; {source.licence}; {source.url}{ref}")
         return
-    names = tuple(SOURCES) if sets == ("all",) else sets
-    unknown = next((name for name in (*names, *given) if name not in SOURCES), None)
+    names = {("speech",): tuple(SOURCES), ("text",): tuple(TEXTS)}.get(names, names)
+    unknown = next((name for name in (*names, *given) if name not in known), None)
     if unknown is not None:
-        raise DataError(f"{unknown!r}: no such set; there are {', '.join(SOURCES)}, and all")
+        raise DataError(f"{unknown!r}: no such set or text; there are {', '.join(known)}; or speech, or text, for all of a kind")
     if bool(teacher) != bool(tokenizer):
         raise click.UsageError("--teacher and --tokenizer go together")
     listen = Transcriber(teacher, tokenizer) if teacher else None
     spans = spans_of(row["text"] for path in held_out for _, row in read_table(path, ("text",)))
     for name in names:
-        if (out / f"{name}.tsv").exists():
-            click.echo(f"{out / name}.tsv: there already", err=True)
+        made = out / f"{name}.{'tsv' if name in SOURCES else 'txt'}"
+        if made.exists():
+            click.echo(f"{made}: there already", err=True)
             continue
-        source = SOURCES[name]
+        source = known[name]
         clone = clones / source.repository.replace("/", "+")
         with GitFiles(given[name], source.ref) if name in given else fetch(source.url, source.ref, clone) as files:
-            made = gather(name, source, files, out, spans, listen, jobs)
-        speakers = {0: "speakers not named", 1: "1 speaker"}.get(len(made.speakers), f"{len(made.speakers)} speakers")
-        click.echo(f"{out / name}.tar: {made.utterances:,} utterances, {made.seconds / 3600:.2f} h, {speakers}; {source.what}; "
-                   f"{source.licence}")
-        for reason, count in made.left_out.most_common():
+            if name in TEXTS:
+                found = gather_text(name, source, files, out, spans)
+                told = f"{made}: {found.words:,} words in {found.documents:,} documents"
+            else:
+                found = gather(name, source, files, out, spans, listen, jobs)
+                speakers = {0: "speakers not named", 1: "1 speaker"}.get(len(found.speakers), f"{len(found.speakers)} speakers")
+                told = f"{out / name}.tar: {found.utterances:,} utterances, {found.seconds / 3600:.2f} h, {speakers}"
+        click.echo(f"{told}; {source.what}; {source.licence}")
+        for reason, count in found.left_out.most_common():
             click.echo(f"left out: {count:,} {reason}")

@@ -4,6 +4,7 @@ What is too short, too long, or too fast or slow for its text is left out, and s
 set that is named as held out. A teacher's labels are kept as they come: a run that was stopped goes on with them.
 """
 
+import contextlib
 import io
 import os
 import re
@@ -57,7 +58,7 @@ class _Made:
 
 def spans_of(texts: Iterable[str]) -> set[tuple[str, ...]]:
     """All runs of SPAN words in these texts."""
-    return {span for text in texts for span in _spans(text)}
+    return {span for text in texts for span in spans(text)}
 
 
 def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[tuple[str, ...]], teacher: Teacher | None = None,
@@ -103,7 +104,8 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
         reason = error.strerror or error
         raise DataError(f"{error.filename or out}: cannot be written: {reason}; free some room and run it again") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def _made(one: Found, files: GitFiles, held_out: set, labels: dict[str, tuple[float, str]], teacher: Teacher | None) -> _Made:
@@ -135,12 +137,13 @@ def _unfit(text: str, score: float | None, seconds: float, held_out: set) -> str
         return f"labels that the teacher scores below {LEAST_SCORE}"
     if letters_s > LETTERS_S[1] or (seconds > 2 and letters_s < LETTERS_S[0]):
         return "too fast or too slow for their texts"
-    if held_out.intersection(_spans(text)):
+    if held_out.intersection(spans(text)):
         return "texts of a set that is held out"
     return ""
 
 
-def _spans(text: str) -> Iterable[tuple[str, ...]]:
+def spans(text: str) -> Iterable[tuple[str, ...]]:
+    """All runs of SPAN words in a text, each as often as it stands there."""
     words = normalise(text).split()
     return zip(*(words[start:] for start in range(SPAN)), strict=False)
 

@@ -69,9 +69,13 @@ def prepare(corpus: Corpus, folder: Path, num_words: int) -> None:
 
 
 class WordTrainer:
-    """One run, new or, where its folder has a last.pt, gone on with. Raises CheckpointError, DataError."""
+    """One run, new or, where its folder has a last.pt, gone on with. A new one may begin with what another, `start`, has learned.
 
-    def __init__(self, folder: Path, sizes: WordModelConfig, config: WordTrainingConfig, references: Sequence[Path] = (), seed: int = 0):
+    Raises CheckpointError, DataError.
+    """
+
+    def __init__(self, folder: Path, sizes: WordModelConfig, config: WordTrainingConfig, references: Sequence[Path] = (), seed: int = 0,
+                 start: Path | None = None):
         self.folder, self.config = folder, config
         self.words = (folder / "words.txt").read_text("utf-8").split()
         ids = np.load(folder / "ids.npy", mmap_mode="r")
@@ -95,6 +99,8 @@ class WordTrainer:
         self._references = {path.stem: reference_ids(path, self.words) for path in references}
         if (folder / "last.pt").exists():
             self._go_on()
+        elif start is not None:
+            self._begin_with(start)
 
     def run(self, report: Callable[[str], None] = print, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end, or until `stopped` -> whether it is the end. last.pt is written every ten minutes and then."""
@@ -149,6 +155,18 @@ class WordTrainer:
                    "model": self.model.state_dict(), "optimiser": self._optimiser.state_dict(), "state": self._state, "step": self.step,
                    "random": self._random.get_state()}
         store(content, self.folder / "last.pt", "run the same again")
+
+    @torch.no_grad()
+    def _begin_with(self, path: Path) -> None:
+        """Take over the model of another run; a word that is new to it begins as its unknown word, but as frequent as in this text."""
+        model, known = load_word_model(path)
+        if (sizes := (model.config.embedding, model.config.hidden)) != (self.model.config.embedding, self.model.config.hidden):
+            raise CheckpointError(f"{path}: a model of --embedding {sizes[0]} --hidden {sizes[1]}; give these, or begin from nothing")
+        place = {word: i for i, word in enumerate(known)}
+        rows = torch.tensor([place.get(word, UNKNOWN) for word in self.words])
+        rarer = (self.model.bias - self.model.bias[UNKNOWN]) * (rows == UNKNOWN)           # the bias begins as the text's frequencies
+        table = {"embedding.weight": model.embedding.weight[rows], "bias": model.bias[rows] + rarer}
+        self.model.load_state_dict({**model.state_dict(), **table})
 
     def _go_on(self) -> None:
         content = read(self.folder / "last.pt")
