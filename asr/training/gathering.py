@@ -22,7 +22,8 @@ from asr.files import write_whole
 from asr.text import normalise
 from asr.training.audio_store import FULL_SCALE, decode, encode
 from asr.training.git_files import GitFiles
-from asr.training.manifests import COLUMNS, read_table
+from asr.training.labels import Labels
+from asr.training.manifests import COLUMNS
 from asr.training.parallel import in_order
 from asr.training.sources import Found, Source
 
@@ -68,21 +69,22 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
     unfinished = tar_path.with_suffix(f".tar.{os.getpid()}.part")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        labels = _read_labels(labels_path)
+        labels = Labels(labels_path, LABELS)
         found = list({one.id: one for one in source.read(files)}.values())
         if not found:
             raise DataError(f"{source.repository}: none of the audio that {name} is made of is in it")
-        if teacher is None and any(one.text is None and one.id not in labels for one in found):
+        if teacher is None and any(one.text is None and one.id not in labels.rows for one in found):
             raise DataError(f"{name}: nobody has written down what is said in it; let a teacher listen: --teacher and --tokenizer")
 
         def make(one: Found) -> _Made:
-            return _made(one, files, held_out, labels, teacher)
+            label = labels.rows.get(one.id)
+            return _made(one, files, held_out, (label["text"], float(label["score"])) if label else None, teacher)
 
         made, rows = Gathered(), []
         with tarfile.open(unfinished, "w") as tar:
             for one, result in zip(found, in_order(make, found, f"making {name}", threads, progress), strict=True):
-                if result.score is not None and one.id not in labels:
-                    _keep_label(labels_path, one.id, result)
+                if result.score is not None and one.id not in labels.rows:
+                    labels.add(one.id, f"{result.score:.4f}", result.text)
                 if result.left_out:
                     made.left_out[result.left_out] += 1
                     continue
@@ -108,7 +110,7 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
             unfinished.unlink(missing_ok=True)
 
 
-def _made(one: Found, files: GitFiles, held_out: set, labels: dict[str, tuple[float, str]], teacher: Teacher | None) -> _Made:
+def _made(one: Found, files: GitFiles, held_out: set, label: tuple[str, float] | None, teacher: Teacher | None) -> _Made:
     content = files.read(one.blob)
     if content is None:
         return _Made(left_out="audio that is not there")
@@ -121,7 +123,7 @@ def _made(one: Found, files: GitFiles, held_out: set, labels: dict[str, tuple[fl
         return _Made(left_out=f"not between {SECONDS[0]} and {SECONDS[1]:g} s")
     text, score = one.text, None
     if text is None:
-        score, text = labels.get(one.id) or teacher(samples)[::-1]
+        text, score = label or teacher(samples)
     text = re.sub(r"\s+", " ", text).strip()
     reason = _unfit(text, score, seconds, held_out)
     if reason:
@@ -146,20 +148,3 @@ def spans(text: str) -> Iterable[tuple[str, ...]]:
     """All runs of SPAN words in a text, each as often as it stands there."""
     words = normalise(text).split()
     return zip(*(words[start:] for start in range(SPAN)), strict=False)
-
-
-def _read_labels(path: Path) -> dict[str, tuple[float, str]]:
-    """Those that an earlier run left; its last line may be cut short."""
-    whole = path.read_text(encoding="utf-8") if path.exists() else ""
-    if whole and not whole.endswith("\n"):
-        whole = whole[: whole.rfind("\n") + 1]
-        write_whole(path, whole)
-    if not whole:
-        return {}
-    return {row["utterance"]: (float(row["score"]), row["text"]) for _, row in read_table(path, LABELS)}
-
-
-def _keep_label(path: Path, name: str, made: _Made) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write("" if file.tell() else "\t".join(LABELS) + "\n")
-        file.write(f"{name}\t{made.score:.4f}\t{made.text}\n")
