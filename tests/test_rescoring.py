@@ -1,10 +1,13 @@
 """The final pass with a word model: which hypothesis is taken, and what becomes of its words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from asr.decoding import make_decoder
 from asr.decoding.beam import BeamDecoder
+from asr.decoding.hypothesis import Word
 from asr.decoding.rescoring import Rescorer
 from tests.decoding_world import make_world, spoken
 from tests.synthetic import speak
@@ -52,6 +55,19 @@ def test_the_word_models_choice(decoder, emission, favourite, text):
     stream = fond_of(decoder, favourite).start(2.0)
     stream.step(emission)
     assert stream.finish() == plain
+
+
+def test_what_was_shown_stays_where_it_may(decoder, emission):
+    """A word that a reader has seen at its place outweighs the word model where `shown` is larger; elsewhere it does not."""
+    def chosen(shown: float, *seen: Word) -> str:
+        options = {**vars(decoder.options.rescoring), "shown": shown}
+        return fond_of(decoder, "knight").with_changes(rescoring=options).decode(emission, 2.0, seen).text
+
+    [night] = [word for word in fond_of(decoder, "night").decode(emission, 2.0).words if word.text == "night"]
+    assert chosen(25.0, night) == "the night went to the sea too"           # the word model's is worth 20
+    assert chosen(15.0, night) == SENTENCE
+    assert chosen(25.0, replace(night, end_s=night.end_s + 1.0)) == SENTENCE
+    assert chosen(25.0) == SENTENCE
 
 
 def test_without_a_word_model_or_a_list(decoder, emission):

@@ -67,7 +67,7 @@ class ToneDecoder:
         """A stream whose first frame is at `offset_s`."""
         return ToneStream(offset_s)
 
-    def decode(self, emission: Emission, offset_s: float = 0.0) -> Hypothesis:
+    def decode(self, emission: Emission, offset_s: float = 0.0, shown=()) -> Hypothesis:
         """The words of a whole emission."""
         stream = self.start(offset_s)
         stream.step(emission)

@@ -187,7 +187,7 @@ class StreamingRecognizer:
     def _decoded(self, utterance: "_Utterance", first: int, last: int) -> tuple[Word, ...]:
         """Words of the kept samples [first, last), with full context."""
         emission = self._models.acoustic.whole(utterance.sound(first, last))
-        return self._models.decoder.decode(emission, first / RATE_HZ).words
+        return self._models.decoder.decode(emission, first / RATE_HZ, utterance.partial.words).words
 
 
 def _whole_frames(seconds: float) -> int:

@@ -5,7 +5,7 @@
     stream.step(emission)                             any number of frames, any number of times
     stream.best()                                     Hypothesis so far
     stream.finish()                                   Hypothesis at the end
-    decoder.decode(emission, offset_s=0.0)            that of a whole utterance, by the best means at hand
+    decoder.decode(emission, offset_s=0.0, shown=())  that of a whole utterance, by the best means at hand; words that were shown of it
 
 Another decoder is one more file here and one more line in DECODERS.
 """

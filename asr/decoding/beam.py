@@ -27,6 +27,7 @@ from asr.decoding.unknown import REACH_FRAMES, Chosen, choose
 SETTLE_FRAMES = 25                   # words are settled once a second
 LONGEST_FRAMES = 750                 # ... and at the latest after 30 s
 KEPT_FRAMES = LONGEST_FRAMES + 250   # phones kept for alignment: 10 s more, for the word that the oldest one may be part of
+NEAR_S = 0.4                         # as far apart may two passes put the same word
 OPEN_FRAMES = 50                     # a word may still be replaced by the pieces head's until this long after it
 
 
@@ -46,11 +47,11 @@ class BeamDecoder:
         """A stream whose first frame begins at `offset_s`."""
         return BeamStream(self, offset_s)
 
-    def decode(self, emission: Emission, offset_s: float = 0.0) -> Hypothesis:
+    def decode(self, emission: Emission, offset_s: float = 0.0, shown: Sequence[Word] = ()) -> Hypothesis:
         """The result for a whole utterance, by the best means: its n-best list is rescored where the bundle has a word model, and words
-        that are likelier noise are left out.
+        that are likelier noise are left out. `shown` are words that a reader has seen of it: of two likely results, the one that has them.
         """
-        stream = BeamStream(self, offset_s, whole=bool(self.rescorer and self.options.rescoring.hypotheses))
+        stream = BeamStream(self, offset_s, whole=bool(self.rescorer and self.options.rescoring.hypotheses), shown=shown)
         stream.step(emission)
         return stream.finish().believed(self.options.least_confidence)
 
@@ -58,11 +59,12 @@ class BeamDecoder:
 class BeamStream:
     """One recording (or utterance): `step` takes emissions, `best` tells the words so far, `finish` ends it.
 
-    whole: nothing is settled before the end, where the best of many hypotheses is chosen; memory grows with what is taken in.
+    whole: nothing is settled before the end, where the best of many hypotheses is chosen, with a regard to words that were `shown`; memory
+    grows with what is taken in.
     """
 
-    def __init__(self, decoder: BeamDecoder, offset_s: float, whole: bool = False):
-        self._decoder, self._offset_s, self._whole = decoder, offset_s, whole
+    def __init__(self, decoder: BeamDecoder, offset_s: float, whole: bool = False, shown: Sequence[Word] = ()):
+        self._decoder, self._offset_s, self._whole, self._shown = decoder, offset_s, whole, shown
         self._search = Search(decoder.trie, decoder.language, decoder.options, with_ways=whole)
         self._speller = Speller(decoder.pieces)
         self._phones = np.empty((0, 0), np.float32)          # the last frames, for alignment
@@ -107,8 +109,18 @@ class BeamStream:
         if not hypotheses:
             return None
         scores = decoder.rescorer.choose(hypotheses, decoder.language, decoder.options)
+        if options.shown and self._shown:
+            scores = scores + options.shown * np.array([self._kept(words) for _, words in hypotheses])
         best = int(scores.argmax())
         return hypotheses[best][1], float(scores[best])
+
+    def _kept(self, words: Words) -> int:
+        """How many of the words that were shown a hypothesis has, near enough in time."""
+        texts = self._decoder.lexicon.words
+        ends: dict[str, list[float]] = {}
+        for word, _, end in words:
+            ends.setdefault(texts[word].decode(), []).append(self._offset_s + end * FRAME_S)
+        return sum(any(abs(end_s - word.end_s) <= NEAR_S for end_s in ends.get(word.text, ())) for word in self._shown)
 
     def _hypothesis(self, words: Sequence[tuple[int, int, int]], score: float, ended: bool) -> Hypothesis:
         aligned, self._aligned = self._align(words, self._aligned), {}

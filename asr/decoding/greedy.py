@@ -1,5 +1,6 @@
 """The decoder without lexicon or language model: the likeliest word piece of each frame, repeats and blanks dropped (CTC's best path)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,8 +87,8 @@ class GreedyDecoder:
         """A stream whose first frame begins at `offset_s`."""
         return GreedyStream(self, offset_s)
 
-    def decode(self, emission: Emission, offset_s: float = 0.0) -> Hypothesis:
-        """The result for a whole utterance."""
+    def decode(self, emission: Emission, offset_s: float = 0.0, shown: Sequence[Word] = ()) -> Hypothesis:
+        """The result for a whole utterance, whatever was `shown` of it: there is one path."""
         stream = self.start(offset_s)
         stream.step(emission)
         return stream.finish()

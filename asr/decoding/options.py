@@ -33,6 +33,7 @@ class Rescoring:
     weight: float = 0.0
     ngram: float = 0.0
     word_score: float = 0.0          # more a word
+    shown: float = 0.8               # more for each word that partials have shown, at its time: text that stays is easier to read
 
 
 @dataclass(frozen=True)
