@@ -30,19 +30,6 @@ def test_sentences(paragraph, expected):
     assert sentences(paragraph) == expected
 
 
-ARTICLE = """HETTY is a village in Kent (, 1850–1901).[2] It lies on the coast, and its church is old.
-
-photo.jpg]] A picture that was not taken out of the text.
-
--   a list of things
-
-Its mill in the was built by his wife.
-
-References
-
-The book that all of this was taken from.
-"""
-
 READERS = [                                                                # text, content of a file, documents
     ("podcasts", "# Title\n\n**Jo Doe:** Hello there.\nWell, hello.\n", [["Hello there.", "Well, hello."]]),
     ("books", "# Chapter\n\nIt was a day of the sort that nobody\nlikes at all.\n\nShort.\n",
@@ -56,9 +43,9 @@ READERS = [                                                                # tex
     ("stories", "# The Cat\nA cat sat.\nIt ran.\n* License: [CC-BY]\n", [["A cat sat.", "It ran."]]),
     ("dialogues", json.dumps([{"turns": [{"utterance": "A table for two."}, {"utterance": "At what time?"}]}]),
      [["A table for two.", "At what time?"]]),
-    ("encyclopaedia", '<doc id="1" title="Hetty">\nHetty\n\nHetty (1850–1901) is a village in Kent.\nHistory.\n'
-     'It has x and formula_3 in it, too.\n</doc>\n<doc id="2" title="No">\nNo\n\n</doc>\n', [["Hetty is a village in Kent."], []]),
-    ("encyclopaedia-2", ARTICLE, [["HETTY is a village in Kent. It lies on the coast, and its church is old."]]),
+    *((name, '<doc id="1" title="Hetty">\nHetty\n\nHetty (1850–1901) is a village in Kent.[2]\nHistory.\n'
+       'It has x and formula_3 in it, too.\n</doc>\n<doc id="2" title="No">\nNo\n\n</doc>\n', [["Hetty is a village in Kent."], []])
+      for name in ("encyclopaedia", "encyclopaedia-2", "encyclopaedia-3")),
     ("news", json.dumps({"text": "The mayor of the town spoke today.\nThe vote in the was close today.\nSport"}) + "\n",
      [["The mayor of the town spoke today."]]),
 ]

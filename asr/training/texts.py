@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 LEAST_WORDS = 5                      # of a paragraph of an article; shorter ones are headings and captions
-AFTER_AN_ARTICLE = {"References", "See also", "External links", "Notes", "Sources", "Bibliography", "Further reading", "Footnotes"}
 
 _ASIDE = re.compile(r"\s*\([^()]*\)")                                     # dates and pronunciations, which nobody reads aloud
 _HOLE = re.compile(r"\s[,.;:]|\(\s*\)"                                   # where the words of a link are lacking
@@ -75,13 +74,6 @@ def extracted_news(content: str) -> Iterator[list[str]]:
         yield [paragraph for paragraph in _prose(json.loads(line)["text"].split("\n")) if not _HOLE.search(paragraph)]
 
 
-def converted_article(content: str) -> Iterator[list[str]]:
-    """One article as pandoc writes it from MediaWiki's markup, up to its references."""
-    lines = content.split("\n")
-    end = next((number for number, line in enumerate(lines) if line.strip() in AFTER_AN_ARTICLE), len(lines))
-    yield [part for part in _prose(lines[:end]) if "]]" not in part and not _HOLE.search(part)]
-
-
 def _prose(lines: list[str]) -> list[str]:
     found = (_ASIDE.sub("", _ASIDE.sub("", re.sub(r"\[\d+\]", "", line.strip()))) for line in lines if not _NO_PROSE.match(line))
     return [line for line in found if line.endswith((".", "!", "?", '."', ".”")) and len(line.split()) >= LEAST_WORDS]
@@ -99,8 +91,10 @@ TEXTS = {                            # name -> where it comes from
                             r"^(train|dev)/dialogues.*json$", dialogues),
     "encyclopaedia": TextSource("jason-feng/wikiVisual", "English Wikipedia in 2015, 30,000 articles", _WIKIPEDIA, r"^text/../wiki_\d+$",
                                 extracted_articles, "1c0fac92f29f17c1603bfffbe864e0dfdff66897"),
-    "encyclopaedia-2": TextSource("chinapedia/wikipedia.abstract.en", "English Wikipedia in 2019, 63,000 articles", _WIKIPEDIA,
-                                  r"^Page/.+\.md$", converted_article),
+    "encyclopaedia-2": TextSource("ZhouYii/PatchedDistro", "English Wikipedia in 2014, short articles", _WIKIPEDIA, r"^data/../wiki_\d+$",
+                                  extracted_articles, "6433a90cc5a1311a4995e8944c7d6d25fb9bc811"),
+    "encyclopaedia-3": TextSource("hudsonmiears/Automatic-Text-Selector", "Simple English Wikipedia in 2017", _WIKIPEDIA,
+                                  r"^extracted/../wiki_\d+$", extracted_articles, "30bd6835ae1d356fb70b2897ca0f38b08747979c"),
     "news": TextSource("jshepp27/countaBot", "Wikinews up to 2022", "CC BY 2.5", r"^text/../wiki_\d+$", extracted_news,
                        "eac9439eff525f2f4c753983fe2a2973e22e2e7f"),
 }
