@@ -25,7 +25,7 @@ SILENT = np.zeros_like(BLOCK)
 class Recorder:
     """In place of the recogniser: remembers what it is fed and takes as long as it is told."""
 
-    until_ready = 1
+    until_ready, chunk_ms = 1, 320
 
     def __init__(self, takes_s: float = 0.0):
         self.takes_s, self.fed, self.skipped = takes_s, [], []
@@ -128,6 +128,8 @@ def test_a_full_queue_drops_and_tells(display):
     assert len(lines) == 1
     assert "s of sound dropped; this machine cannot keep up: " in lines[0]
     assert "ms are allowed" in lines[0]
+    assert lines[0].endswith("s behind; captions come every 0.64 s now")
+    assert recorder.chunk_ms == 640
 
 
 def test_a_stop_takes_what_waits_and_flushes(display):

@@ -39,15 +39,24 @@ class StreamingRecognizer:
                  *, precision: str = "auto", threads: int = 1, all_words: bool = False, own_words: Iterable[str] = (),
                  models: Models | None = None, rules: EndpointRules | None = None):
         self._models = models or load_models(bundle, decoder, precision, threads, all_words, own_words)
-        self._latency = Latency.of_ms(chunk_ms)
         self._rules = rules or EndpointRules()
         self._rate_hz = sample_rate
         self._resampler = Resampler(sample_rate)
         self._stillness = Stillness()
         self._held = np.empty(0, np.float32)                 # sound where all is still, which the next utterance begins with
-        self._chunk = self._latency.chunk * FRAME_SAMPLES
-        self._enough = self._chunk + _whole_frames(MARGIN_S) # of it, to tell
+        self.chunk_ms = chunk_ms
         self._utterance = self._begin(0)
+
+    @property
+    def chunk_ms(self) -> int:
+        """Length of the chunks in which the next utterance will be heard: 160, 320, 640 or 1280, and to be changed at any time."""
+        return self._chunk_ms
+
+    @chunk_ms.setter
+    def chunk_ms(self, chunk_ms: int):
+        self._chunk_ms, self._latency = chunk_ms, Latency.of_ms(chunk_ms)
+        self._chunk = self._latency.chunk * FRAME_SAMPLES
+        self._enough = self._chunk + _whole_frames(MARGIN_S) # of what is held, to tell
 
     @property
     def until_ready(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from asr.audio import mono
 from asr.client.captions import Final, Partial
 from asr.client.capture import CaptureQueue
+from asr.client.pace import Pace
 from asr.client.recognizer import StreamingRecognizer
 from asr.client.recording import Recording
 from asr.client.requests import Request, Requests, Stop
@@ -137,7 +138,7 @@ class _Listening:
 
     def __init__(self, source: Source, recognizer: StreamingRecognizer, outputs: Outputs, stop: Stop, requests: Requests):
         self._source, self._recognizer, self._outputs, self._stop, self._requests = source, recognizer, outputs, stop, requests
-        self._gauge = Gauge()
+        self._gauge, self._pace = Gauge(), Pace(recognizer)
         self._name = source.name     # as the user was told
         self._paused = False
         self._unheard = 0            # samples that passed while paused, for the recognizer still to skip
@@ -145,7 +146,7 @@ class _Listening:
 
     def caption(self) -> bool:
         """Caption until the end, a stop or a problem; whether the source may come back."""
-        source, remarks = self._source, Remarks(self._outputs)
+        source, remarks = self._source, Remarks(self._outputs, self._pace)
         while not (problem := source.problem) and not self._is_to_stop(source.tail_s):
             ended = source.ended     # before taking: what is put last is then surely taken
             taken = self._step(remarks, WAIT_S)
@@ -170,7 +171,7 @@ class _Listening:
         """Try to open a lost device until it is back; False when the user stops before. The time without it counts as silence, and a
         moment of it can be marked.
         """
-        source, outputs, remarks = self._source, self._outputs, Remarks(self._outputs)
+        source, outputs, remarks = self._source, self._outputs, Remarks(self._outputs, self._pace)
         lost_s, rate_hz = source.queue.last_put_s, source.rate_hz
         outputs.remark(f"asr: {self._problem}; plug it in again and captions go on, Ctrl-C ends")
         self._gauge.lose_device()
@@ -260,10 +261,12 @@ class _Listening:
 
 
 class Remarks:
-    """Tells the user of a device, at most every 10 s, that audio was lost and that the machine is too slow; and once that it is muted."""
+    """Tells the user of a device, at most every 10 s, that audio was lost and that the machine is too slow, and what is done about it; and
+    once that it is muted.
+    """
 
-    def __init__(self, outputs: Outputs):
-        self._outputs = outputs
+    def __init__(self, outputs: Outputs, pace: Pace):
+        self._outputs, self._pace = outputs, pace
         self._told_s = -REMARK_EVERY_S
         self._dropped = self._overflows = 0
         self._told_muted = False
@@ -273,6 +276,8 @@ class Remarks:
         if gauge.muted and not self._told_muted and source.may_return:           # a file may well be silent
             self._outputs.remark(f"no signal from {source.name}: is it muted, or another one meant? asr live --list-devices")
             self._told_muted = True
+        if self._pace.work(took_s, heard_s):
+            self._outputs.remark(f"this machine has time again: {self._pace.told}")
         now_s, queue = time.monotonic(), source.queue
         if now_s - self._told_s < REMARK_EVERY_S:
             return
@@ -282,8 +287,9 @@ class Remarks:
         if source.overflows > self._overflows:
             parts.append(f"the system lost sound {source.overflows - self._overflows} times")
         if (queue.waiting_s > BEHIND_S and took_s > heard_s) or queue.dropped > self._dropped:
+            remedy = self._pace.told if self._pace.slow_down() else "try --decoder greedy"
             parts.append(f"this machine cannot keep up: {1000 * took_s:.0f} ms of work where {1000 * heard_s:.0f} ms are allowed, "
-                         f"{queue.waiting_s:.1f} s behind; try --decoder greedy or a longer --chunk-ms")
+                         f"{queue.waiting_s:.1f} s behind; {remedy}")
         if parts:
             self._outputs.remark("; ".join(parts))
             self._told_s, self._dropped, self._overflows = now_s, queue.dropped, source.overflows
