@@ -15,9 +15,11 @@ import click
 @click.option("--hidden", default=512, show_default=True, type=click.IntRange(8), help="Width of the GRU.")
 @click.option("--start", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="LAST.PT",
               help="Begin with what another run has learned; its words may be others.")
+@click.option("--rate", default=3e-3, show_default=True, type=click.FloatRange(min=0, min_open=True),
+              help="Highest learning rate; less for a model that --start has trained.")
 @click.option("--passes", default=1.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Over the text.")
 def rescorer(texts: tuple[Path, ...], out: Path, tune: tuple[Path, ...], words: int, embedding: int, hidden: int,
-             start: Path | None, passes: float) -> None:
+             start: Path | None, rate: float, passes: float) -> None:
     """Train a GRU language model over words on text, and write rescorer.onnx and rescorer.words.txt into the folder OUT.
 
     TEXT is as for `asr language`, whose OUT this may be. Ctrl-C or SIGTERM keeps the state in last.pt; the same command then goes on from
@@ -27,7 +29,7 @@ def rescorer(texts: tuple[Path, ...], out: Path, tune: tuple[Path, ...], words: 
     Examples:
       asr rescorer talks.txt novels.txt language
       asr rescorer text/*.txt speech/train-*.tsv --tune speech/dev-libri.tsv language --passes 0.5
-      asr rescorer text/*.txt news.txt --start language/last.pt language-2 --passes 0.3
+      asr rescorer text/*.txt news.txt --start language/last.pt language-2 --passes 0.3 --rate 1e-3
       asr export asr/models/english my-bundle --language language
     """
     import signal
@@ -44,7 +46,8 @@ def rescorer(texts: tuple[Path, ...], out: Path, tune: tuple[Path, ...], words: 
         signal.signal(stop, lambda *_: stopped.append(True))
     if not (out / "last.pt").exists():
         prepare(read_corpus(texts, click.echo), out, words)
-    trainer = WordTrainer(out, WordModelConfig(words, embedding, hidden), WordTrainingConfig(passes=passes), tune, start=start)
+    trainer = WordTrainer(out, WordModelConfig(words, embedding, hidden), WordTrainingConfig(passes=passes, peak_rate=rate), tune,
+                          start=start)
     if trainer.run(click.echo, lambda: bool(stopped)):
         write_rescorer(trainer.model.eval(), trainer.words, out)
         click.echo(f"{out}/rescorer.onnx is ready: asr export BUNDLE NEW_BUNDLE --language {out}, then asr tune NEW_BUNDLE")

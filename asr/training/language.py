@@ -110,7 +110,9 @@ def build_language(texts: Sequence[Path], tuning: Sequence[Path], out: Path, con
     references = {path.stem: reference_stream(path, words) for path in tuning}
     for name, stream in references.items():
         report(f"{name}: {np.mean(stream[stream != ngrams.BOUNDARY] == ngrams.UNKNOWN):.2%} of its words are not in the list")
-    levels, probs, weights = mixed_model(number(corpus, words), references, len(words), config, report)
+    streams = number(corpus, words)
+    del corpus                                               # as large again, and the words' dictionary besides
+    levels, probs, weights = mixed_model(streams, references, len(words), config, report)
     report(f"before pruning: {_figures(levels, probs, references)}")
     write_pruned(out / "language.binary", words, levels, probs, weights, references, config, report)
 

@@ -66,15 +66,18 @@ def count(streams: Sequence[np.ndarray], num_words: int, order: int) -> list[Lev
         at = _positions(stream, rows, n)
         keys = _keys(rows[at - 1], stream[at])
         by_key = np.argsort(keys)
+        keys = keys[by_key]
         is_new = np.ones(len(keys), bool)
-        is_new[1:] = np.diff(keys[by_key]) != 0
-        first = by_key[is_new]
-        row_at = np.empty(len(keys), np.int32)
+        is_new[1:] = keys[1:] != keys[:-1]
+        first, prefix = by_key[is_new].astype(np.int32), (keys[is_new] >> np.uint64(WORD_BITS)).astype(np.int32)
+        del keys                                             # as large as two texts; what follows needs the room
+        row_at = np.empty(len(at), np.int32)
         row_at[by_key] = np.cumsum(is_new, dtype=np.int32) - 1
-        bounds = np.searchsorted(at, starts)
-        counts = np.stack([np.bincount(row_at[low:high], minlength=len(first)).astype(np.uint32)
-                           for low, high in pairwise(bounds)])
-        levels.append(Level((keys[first] >> WORD_BITS).astype(np.int32), stream[at[first]], rows[at[first]], counts))
+        del by_key, is_new
+        counts = np.empty((len(streams), len(first)), np.uint32)
+        for source, (low, high) in enumerate(pairwise(np.searchsorted(at, starts))):
+            counts[source] = np.bincount(row_at[low:high], minlength=len(first))
+        levels.append(Level(prefix, stream[at[first]], rows[at[first]], counts))
         rows = np.full(len(stream), -1, np.int32)
         rows[at] = row_at
     return levels
