@@ -19,7 +19,7 @@ class Labels:
         self.rows = {row["utterance"]: row for _, row in read_table(path, self._columns)} if whole else {}
 
     def add(self, *fields: str) -> None:
-        """One more line, on the disk when this returns."""
+        """One more line, in the file when this returns."""
         with self._path.open("a", encoding="utf-8") as file:
             file.write("" if file.tell() else "\t".join(self._columns) + "\n")
             file.write("\t".join(fields) + "\n")

@@ -23,6 +23,7 @@ from asr.training.audio_store import FULL_SCALE, decode
 from asr.training.labels import Labels
 from asr.training.manifests import COLUMNS, Utterance, read_encoded
 from asr.training.parallel import in_order
+from asr.training.synthesis import word_errors
 
 DOUBTED = 0.5                        # part of the words that the model has otherwise, above which the teacher is asked
 SAVED = 0.3                          # part of the words that the teacher may have otherwise
@@ -44,18 +45,10 @@ class Reviewed:
 
 def fate(text: str, heard: str, taught: tuple[str, float] | None) -> str:
     """KEPT, RELABELLED or DROPPED; `heard` is the model's text, `taught` the teacher's with its score, None where it was not asked."""
-    if taught is None or differing(text, taught[0]) <= SAVED:
+    if taught is None or word_errors(text, taught[0]) <= SAVED:
         return KEPT
-    agrees = taught[1] >= SURE and normalise(taught[0]) and differing(taught[0], heard) < differing(text, heard)
+    agrees = taught[1] >= SURE and normalise(taught[0]) and word_errors(taught[0], heard) < word_errors(text, heard)
     return RELABELLED if agrees else DROPPED
-
-
-def differing(text: str, heard: str) -> float:
-    """Words that were heard otherwise than `text` has them, as a part of its words; at most 1, and 0 where it has none."""
-    import jiwer
-
-    reference = normalise(text)
-    return min(1.0, jiwer.wer(reference, normalise(heard))) if reference else 0.0
 
 
 def review(name: str, utterances: Sequence[Utterance], out: Path, hear: Hear, teacher: Teacher, threads: int = 2,
@@ -72,15 +65,15 @@ def review(name: str, utterances: Sequence[Utterance], out: Path, hear: Hear, te
         unheard = [one for one in utterances if one.id not in heard.rows]
         for one, text in zip(unheard, hear(unheard), strict=True):
             heard.add(one.id, text)
-        doubted = [one for one in utterances if differing(one.text, heard.rows[one.id]["text"]) > DOUBTED]
-        untaught = [one for one in doubted if one.id not in taught.rows]
+        doubted = {one.id for one in utterances if word_errors(one.text, heard.rows[one.id]["text"]) > DOUBTED}
+        untaught = [one for one in utterances if one.id in doubted and one.id not in taught.rows]
         for one, (text, score) in zip(untaught, in_order(lambda one: _ask(teacher, one), untaught, f"teacher: {name}", threads, progress),
                                       strict=True):
             taught.add(one.id, f"{score:.4f}", " ".join(text.split()))
         reviewed, rows = Reviewed(), []
         with tarfile.open(unfinished, "w") as tar:
             for one in utterances:
-                label = taught.rows.get(one.id) if one in doubted else None
+                label = taught.rows.get(one.id) if one.id in doubted else None
                 texts = heard.rows[one.id]["text"], (label["text"], float(label["score"])) if label else None
                 verdict = fate(one.text, *texts)
                 reviewed.fates[verdict] += 1
