@@ -4,7 +4,6 @@ What is too short, too long, or too fast or slow for its text is left out, and s
 set that is named as held out. A teacher's labels are kept as they come: a run that was stopped goes on with them.
 """
 
-import contextlib
 import io
 import os
 import re
@@ -26,6 +25,7 @@ from asr.training.labels import Labels
 from asr.training.manifests import COLUMNS
 from asr.training.parallel import in_order
 from asr.training.sources import Found, Source
+from asr.training.unfinished import unfinished
 
 SECONDS = (0.8, 30.0)
 LETTERS_S = (3.0, 30.0)              # letters a second; the lower limit counts from two seconds on
@@ -66,9 +66,7 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
            threads: int = 2, progress: bool = True) -> Gathered:
     """Make the set `name` in the folder `out`. Raises DataError where it cannot be written, or where speech has no text and no teacher."""
     labels_path, tar_path, table_path = (out / f"{name}{suffix}" for suffix in (".labels.tsv", ".tar", ".tsv"))
-    unfinished = tar_path.with_suffix(f".tar.{os.getpid()}.part")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with unfinished(tar_path) as partial:
         labels = Labels(labels_path, LABELS)
         found = list({one.id: one for one in source.read(files)}.values())
         if not found:
@@ -81,7 +79,7 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
             return _made(one, files, held_out, (label["text"], float(label["score"])) if label else None, teacher)
 
         made, rows = Gathered(), []
-        with tarfile.open(unfinished, "w") as tar:
+        with tarfile.open(partial, "w") as tar:
             for one, result in zip(found, in_order(make, found, f"making {name}", threads, progress), strict=True):
                 if result.score is not None and one.id not in labels.rows:
                     labels.add(one.id, f"{result.score:.4f}", result.text)
@@ -99,15 +97,9 @@ def gather(name: str, source: Source, files: GitFiles, out: Path, held_out: set[
         if not rows:
             raise DataError(f"{source.repository}: nothing in it can be used: "
                             + ", ".join(f"{count} {reason}" for reason, count in made.left_out.items()))
-        os.replace(unfinished, tar_path)
+        os.replace(partial, tar_path)
         write_whole(table_path, "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows)))
         return made
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{error.filename or out}: cannot be written: {reason}; free some room and run it again") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _made(one: Found, files: GitFiles, held_out: set, label: tuple[str, float] | None, teacher: Teacher | None) -> _Made:

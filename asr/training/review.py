@@ -10,13 +10,12 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from asr.errors import AudioError, DataError
+from asr.errors import AudioError
 from asr.files import write_whole
 from asr.text import normalise
 from asr.training.audio_store import FULL_SCALE, decode
@@ -24,6 +23,7 @@ from asr.training.labels import Labels
 from asr.training.manifests import COLUMNS, Utterance, read_encoded
 from asr.training.parallel import in_order
 from asr.training.synthesis import word_errors
+from asr.training.unfinished import unfinished
 
 DOUBTED = 0.5                        # part of the words that the model has otherwise, above which the teacher is asked
 SAVED = 0.3                          # part of the words that the teacher may have otherwise
@@ -58,9 +58,7 @@ def review(name: str, utterances: Sequence[Utterance], out: Path, hear: Hear, te
     `hear` gives the model's texts, one after another. Raises DataError where the folder cannot be written.
     """
     heard_path, taught_path, tar_path = (out / f"{name}{suffix}" for suffix in (".heard.tsv", ".taught.tsv", ".tar"))
-    unfinished = tar_path.with_suffix(f".tar.{os.getpid()}.part")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with unfinished(tar_path) as partial:
         heard, taught = Labels(heard_path, ("utterance", "text")), Labels(taught_path, ("utterance", "score", "text"))
         unheard = [one for one in utterances if one.id not in heard.rows]
         for one, text in zip(unheard, hear(unheard), strict=True):
@@ -71,7 +69,7 @@ def review(name: str, utterances: Sequence[Utterance], out: Path, hear: Hear, te
                                       strict=True):
             taught.add(one.id, f"{score:.4f}", " ".join(text.split()))
         reviewed, rows = Reviewed(), []
-        with tarfile.open(unfinished, "w") as tar:
+        with tarfile.open(partial, "w") as tar:
             for one in utterances:
                 label = taught.rows.get(one.id) if one.id in doubted else None
                 texts = heard.rows[one.id]["text"], (label["text"], float(label["score"])) if label else None
@@ -88,15 +86,9 @@ def review(name: str, utterances: Sequence[Utterance], out: Path, hear: Hear, te
                 kind, score, text = (one.label, one.score, one.text) if verdict == KEPT else ("teacher", texts[1][1], texts[1][0])
                 rows.append((one.id, one.speaker, "" if one.seconds is None else f"{one.seconds:.2f}", name, kind,
                              "" if score is None else f"{score:.4f}", text))
-        os.replace(unfinished, tar_path)
+        os.replace(partial, tar_path)
         write_whole(out / f"{name}.tsv", "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows)))
         return reviewed
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{error.filename or out}: cannot be written: {reason}; free some room and run it again") from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _ask(teacher: Teacher, one: Utterance) -> tuple[str, float]:

@@ -4,7 +4,6 @@ A sentence that shares six words in a row with a set that is held out is left ou
 sentences share nine: the set was read from it.
 """
 
-import contextlib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from asr.training.git_files import GitFiles
 from asr.training.parallel import in_order
 from asr.training.prose import sentences
 from asr.training.texts import TextSource
+from asr.training.unfinished import unfinished
 
 COPIED = 4                           # runs of SPAN words that one sentence shares with a held-out set: nine words
 COPIES = 3                           # sentences with so many, before a document goes
@@ -34,7 +34,6 @@ def gather_text(name: str, source: TextSource, files: GitFiles, out: Path, held_
                 progress: bool = True) -> GatheredText:
     """Make NAME.txt in the folder `out`. Raises DataError where it cannot be written, or where nothing is found."""
     made, path = GatheredText(), out / f"{name}.txt"
-    unfinished = path.with_suffix(f".txt.{os.getpid()}.part")
 
     def documents(entry: tuple[str, str]) -> list[list[str]] | None:
         content = files.read(entry[1])
@@ -45,9 +44,8 @@ def gather_text(name: str, source: TextSource, files: GitFiles, out: Path, held_
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{source.repository}: {entry[0]} is not written as {name} should be ({error})") from None
 
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8") as file:
+    with unfinished(path) as partial:
+        with partial.open("w", encoding="utf-8") as file:
             for found in in_order(documents, files.files(source.pattern), f"reading {name}", 1, progress):
                 if found is None:
                     made.left_out["files that are not there"] += 1
@@ -63,12 +61,6 @@ def gather_text(name: str, source: TextSource, files: GitFiles, out: Path, held_
                     file.writelines(sentence + "\n" for sentence in kept)
         if not made.words:
             raise DataError(f"{source.repository}: no text in it of which {name} is made")
-        os.replace(unfinished, path)
+        os.replace(partial, path)
         made.left_out += Counter()                                        # without zeros
         return made
-    except OSError as error:
-        reason = error.strerror or error
-        raise DataError(f"{error.filename or out}: cannot be written: {reason}; free some room and run it again") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
