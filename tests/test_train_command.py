@@ -51,7 +51,7 @@ def test_interrupt_keeps_the_run_and_resume_goes_on(tmp_path, stop):
 @pytest.mark.parametrize(("recipe", "options", "message"), [
     ("toy", ["--speech", "no/such/folder"], "no such set"),
     ("toy", ["--speech", str(ROOT), "--resume"], "no such checkpoint"),
-    ("no-such-recipe", [], "no such recipe; known ones: english, further, study, toy"),
+    ("no-such-recipe", [], "no such recipe; known ones: agree, english, further, study, toy"),
 ])
 def test_errors_are_one_line(tmp_path, recipe, options, message):
     """A missing set, checkpoint or recipe ends with one line that says so and status 1."""

@@ -236,7 +236,7 @@ def test_unknown_recipe_key_lists_known_ones(tmp_path):
     path.write_text("[optimisation]\nlearning_rate = 1\n", "utf-8")
     with pytest.raises(DataError, match=r"unknown key learning_rate in \[optimisation\]; known ones: .*peak_rate"):
         read_recipe(str(path))
-    with pytest.raises(DataError, match="known ones: english, further, study, toy"):
+    with pytest.raises(DataError, match="known ones: agree, english, further, study, toy"):
         read_recipe("englisch")
 
 
