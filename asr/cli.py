@@ -21,6 +21,7 @@ COMMANDS = {                         # name -> (where its click command is, one 
     "sessions": ("asr.commands.sessions:sessions", "List, show and export what asr live kept."),
     "check": ("asr.commands.check:check", "Tell whether this machine and its microphone will do."),
     "train": ("asr.commands.train:train", "Train a model by a recipe."),
+    "compare": ("asr.commands.compare:compare", "Tell what runs have learned: error rates of their checkpoints."),
     "gather": ("asr.commands.gather:gather", "Make sets of openly licensed speech, and texts, from public repositories."),
     "review": ("asr.commands.review:review", "Find training texts that are not what is said; put them right or leave them out."),
     "synthesize": ("asr.commands.synthesize:synthesize", "Make training speech from text, in many voices."),

@@ -1,8 +1,6 @@
 """`asr tune`: choose a bundle's decoding options on development speech."""
 
 import hashlib
-import os
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -16,12 +14,12 @@ import click
 @click.option("--speech", required=True, type=click.Path(path_type=Path), help="Folder of speech sets, NAME.tsv with NAME.tar.")
 @click.option("--sets", "names", default="dev", show_default=True, help="dev, or names with commas between.")
 @click.option("--limit", type=click.IntRange(1), default=150, show_default=True, help="At most so many utterances of each set.")
-@click.option("--trials", type=click.IntRange(0), default=20, show_default=True, help="Random points to begin with.")
+@click.option("--trials", "random_points", type=click.IntRange(0), default=20, show_default=True, help="Random points to begin with.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--precision", default="auto", show_default=True, type=click.Choice(["auto", "int8", "float"]), help="Acoustic model.")
 @click.option("--rescoring-only", is_flag=True, help="Weigh the word model (rescorer.onnx) alone; the search stays as it is.")
 @click.option("--dry-run", is_flag=True, help="Print what would be chosen; leave the bundle as it is.")
-def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: int, precision: str, rescoring_only: bool,
+def tune(bundle: Path, speech: Path, names: str, limit: int, random_points: int, jobs: int, precision: str, rescoring_only: bool,
          dry_run: bool) -> None:
     """Choose the weights, beam, and confidence curves with which the folder BUNDLE decodes, by their error rate on development speech.
 
@@ -37,6 +35,7 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
     from asr.benchmark.sets import find_sets
     from asr.bundle import load_bundle, revise
     from asr.decoding.rescoring import FILES as RESCORER
+    from asr.decoding.trials import Trials, log_prior
     from asr.decoding.tune import BEAMS
     from asr.decoding.tune import tune as search
 
@@ -45,14 +44,14 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
     utterances = [(speech_set.name, utterance) for speech_set in sets for utterance in speech_set.utterances]
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:            # spawn: a fork would copy this process's memory and locks
         stored = _emissions(pool, loaded, utterances, precision)
-        shares = [stored[i::jobs] for i in range(jobs)]
+        trials = Trials(pool, jobs, bundle, stored)
         chosen, outcome = search(
-            measure=partial(_measure, pool, bundle, shares, "beam"),
-            greedy=partial(_measure, pool, bundle, shares, "greedy", {}),
-            start=loaded.decoding if rescoring_only else {**BEAMS[3], "phone_prior": _log_prior([file for _, _, file in stored])},
+            measure=trials.beam,
+            greedy=trials.greedy,
+            start=loaded.decoding if rescoring_only else {**BEAMS[3], "phone_prior": log_prior([utterance.file for utterance in stored])},
             rescored=loaded.has(RESCORER[0]),
             search=not rescoring_only,
-            num_random=trials,
+            num_random=random_points,
             report=lambda changes, result: click.echo(f"WER {result.wer:6.2f} %  {result.busy_s:6.1f} s  {json.dumps(changes)}"),
         )
     for name in sorted(outcome.edits):
@@ -62,18 +61,11 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, trials: int, jobs: 
         revise(bundle, decoding=chosen)
 
 
-def _measure(pool: ProcessPoolExecutor, bundle: Path, shares: Sequence[list], kind: str, changes: dict):
-    """One trial, each process with its share."""
-    from asr.decoding.tune import Outcome
-
-    results = [pool.submit(_count_share, str(bundle), kind, changes, share) for share in shares if share]
-    return sum((result.result() for result in results), Outcome({}, {}))
-
-
-def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: str) -> list[tuple[str, str, str]]:
-    """Compute what is not stored yet -> (set, normalised text, file) of each utterance that has words."""
+def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: str) -> list:
+    """Compute what is not stored yet -> Stored of each utterance that has words."""
     from asr.cache import cache_folder
     from asr.client.acoustic import Acoustic
+    from asr.decoding.trials import Stored
     from asr.text import normalise
 
     chosen = Acoustic(bundle, precision).precision if precision == "auto" else precision
@@ -85,9 +77,9 @@ def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: s
         text = normalise(utterance.text)
         if text:
             key = hashlib.sha256(f"{utterance.location} {utterance.id}".encode()).hexdigest()[:24]
-            entries.append((name, text, str(folder / f"{key}.npz")))
-            if not Path(entries[-1][2]).exists():
-                missing.append((utterance, entries[-1][2]))
+            entries.append(Stored(name, text, str(folder / f"{key}.npz")))
+            if not Path(entries[-1].file).exists():
+                missing.append((utterance, entries[-1].file))
     size = 16
     parts = [missing[i : i + size] for i in range(0, len(missing), size)]
     computed = pool.map(partial(_compute, str(bundle.folder), chosen), parts)
@@ -97,53 +89,18 @@ def _emissions(pool: ProcessPoolExecutor, bundle, utterances: list, precision: s
     return entries
 
 
-def _log_prior(files: Sequence[str]) -> list[float]:
-    """Log of the mean probability of each phone over all frames of the stored emissions."""
-    import numpy as np
-
-    sums = 0.0
-    for file in files:
-        with np.load(file) as stored:
-            sums = sums + np.exp(stored["phones"].astype(np.float64)).sum(0)
-    return np.log(sums / sums.sum()).round(3).tolist()
-
-
 _worker: dict = {}                                   # of a worker process: what it has loaded, once
 
 
 def _compute(folder: str, precision: str, part: list) -> None:
     """Store the emissions of some utterances, as float16."""
-    import numpy as np
-
     from asr.benchmark.sets import read_samples
     from asr.bundle import load_bundle
     from asr.client.acoustic import Acoustic
+    from asr.decoding.trials import store
 
     if "acoustic" not in _worker:
         _worker["acoustic"] = Acoustic(load_bundle(folder), precision)
     for utterance, path in part:
         emission = _worker["acoustic"].whole(read_samples(utterance))
-        partial_path = f"{path}.{os.getpid()}.npz"
-        np.savez(partial_path, phones=emission.phones.astype(np.float16), pieces=emission.pieces.astype(np.float16))
-        os.replace(partial_path, path)
-
-
-def _count_share(folder: str, kind: str, changes: dict, entries: list):
-    """One process's share of a trial."""
-    import numpy as np
-
-    from asr.bundle import load_bundle
-    from asr.decoding import make_decoder
-    from asr.decoding.emission import Emission
-    from asr.decoding.tune import PLAIN, Example, count
-
-    if "examples" not in _worker or _worker["entries"] != entries:
-        _worker["entries"], _worker["examples"] = entries, []
-        for name, text, path in entries:
-            with np.load(path) as stored:
-                emission = Emission(stored["phones"].astype(np.float32), stored["pieces"].astype(np.float32))
-            _worker["examples"].append(Example(name, emission, tuple(text.split())))
-    if kind not in _worker:
-        _worker[kind] = make_decoder(load_bundle(folder), kind, **PLAIN)
-    decoder = _worker[kind].with_changes(**changes) if changes else _worker[kind]
-    return count(decoder, _worker["examples"])
+        store(path, emission)

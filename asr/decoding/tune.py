@@ -138,6 +138,13 @@ def tune(measure: Callable[[dict], Outcome], greedy: Callable[[], Outcome], star
     return tuning.chosen, outcome
 
 
+def weigh(measure: Callable[[dict], Outcome], start: dict,
+          report: Callable[[dict, Outcome], None] = lambda changes, outcome: None) -> tuple[dict, Outcome]:
+    """The search's weights alone, from those of BEGIN on, for comparing models with one lexicon and n-gram -> changes, their outcome."""
+    tuning = Tuning(measure, {**start, **RESCORING_OFF, **UNKNOWN_OFF}, report=report)
+    return _climb(tuning, BEGIN, tuning.attempt(BEGIN), STEPS, lambda values: values)
+
+
 def _weights(tuning: Tuning, num_random: int, random: np.random.Generator) -> dict:
     """The weights: random points, then from the best of them one weight after the other, in ever smaller steps."""
     guesses = [_rounded({name: random.uniform(low, high) for name, (low, high, _) in WEIGHTS.items()}, 2) for _ in range(num_random)]
