@@ -38,6 +38,7 @@ from asr.client.session import SessionFile, find_sessions, read_session
 from asr.client.worker import Outputs, run
 from asr.config import RATE_HZ
 from asr.errors import AsrError
+from asr.processes import end_with_parent
 
 if TYPE_CHECKING:
     from asr.training.manifests import Utterance
@@ -205,6 +206,7 @@ def accounted(listened: Listened, folder: Path) -> Soaked:
 
 
 def _in_process(theirs: Connection, utterances: "Sequence[Utterance]", hours: float, load: Callable, folder: str):
+    end_with_parent()
     prepare()
     try:
         theirs.send(listen(Sound([read_samples(utterance) for utterance in utterances]), hours, load(), Path(folder), theirs.send))

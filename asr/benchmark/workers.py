@@ -4,7 +4,6 @@ Whatever recognises is loaded inside the process that uses it, from a picklable 
 of several systems never meet and a process's memory is that of one system.
 """
 
-import multiprocessing
 import os
 import signal
 from collections import defaultdict
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from asr.benchmark.noisy import Noisy
 from asr.benchmark.sets import read_samples
+from asr.processes import worker_pool
 
 if TYPE_CHECKING:
     from asr.training.manifests import Utterance
@@ -77,8 +77,7 @@ def _texts(load: Callable, utterances: "Sequence[Utterance | Noisy]", jobs: int)
 
 
 def _pool(jobs: int, one_core: bool = False) -> ProcessPoolExecutor:
-    # "spawn": a forked child would begin with the memory, and the locks, of this process
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), prepare, (one_core,))
+    return worker_pool(jobs, prepare, one_core)
 
 
 def prepare(one_core: bool = False) -> None:

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -21,6 +21,7 @@ from asr.audio import AudioReader, open_audio
 from asr.client.recognizer import Recognizer
 from asr.errors import AsrError, AudioError
 from asr.files import write_whole
+from asr.processes import worker_pool
 from asr.subtitles import FORMATS
 
 ENDINGS = frozenset((".3gp", ".aac", ".aif", ".aiff", ".amr", ".au", ".avi", ".caf", ".flac", ".m4a", ".m4b", ".m4v", ".mka", ".mkv",
@@ -150,7 +151,7 @@ def in_processes(jobs: Sequence[Job], settings: Settings, processes: int) -> Ite
 
     Raises AsrError where the bundle cannot be used, and where a process is killed.
     """
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(processes) as pool:
         try:
             with _without_interrupts():                      # so the processes begin: an interrupt is for their jobs alone
                 numbers = {pool.submit(_do_here, settings, job): number for number, job in enumerate(jobs)}

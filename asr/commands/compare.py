@@ -6,12 +6,12 @@ import sys
 import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import click
 
 from asr.config import LATENCIES
+from asr.processes import worker_pool
 
 
 @click.command()
@@ -42,7 +42,7 @@ def compare(checkpoints: tuple[Path, ...], speech: Path, names: str, limit: int,
     sets = [speech_set.first(limit) for speech_set in find_sets(speech, names)]
     utterances = [(s.name, utterance, text) for s in sets for utterance in s.utterances if (text := normalise(utterance.text))]
     columns = [s.name for s in sets]
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:            # spawn: a fork would copy this process's memory and locks
+    with worker_pool(jobs) as pool:
         for number, path in enumerate(checkpoints):
             listener = Listener(load_weights(path), LATENCIES[int(chunk)] if chunk else None)
             greedy, beam, weights = _measure(pool, jobs, listener, decoding, utterances, str(path))

@@ -1,6 +1,5 @@
 """`asr review`: training sets without the utterances whose text is not what is said."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,8 @@ from functools import cache, partial
 from pathlib import Path
 
 import click
+
+from asr.processes import worker_pool
 
 SHOWN = 5                            # contradicted texts of each set
 
@@ -40,8 +41,7 @@ def review(sets: tuple[Path, ...], out: Path, teacher: Path, tokenizer: Path, bu
 
     load_bundle(bundle)                                                     # what is wrong with it is said here, once
     listen = Transcriber(teacher, tokenizer)
-    ignoring = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}                # Ctrl-C is this process's
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), **ignoring) as pool:
+    with worker_pool(jobs, signal.signal, signal.SIGINT, signal.SIG_IGN) as pool:                          # Ctrl-C is this process's
         for path in sets:
             name = path.stem if path.suffix in (".tsv", ".tar") else path.name
             found = review(name, read_corpus(path), out, partial(_hear, pool, bundle, name), listen, jobs)

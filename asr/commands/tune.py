@@ -3,10 +3,11 @@
 import hashlib
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import click
+
+from asr.processes import worker_pool
 
 
 @click.command()
@@ -42,7 +43,7 @@ def tune(bundle: Path, speech: Path, names: str, limit: int, random_points: int,
     loaded = load_bundle(bundle)
     sets = [speech_set.first(limit) for speech_set in find_sets(speech, names)]
     utterances = [(speech_set.name, utterance) for speech_set in sets for utterance in speech_set.utterances]
-    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:            # spawn: a fork would copy this process's memory and locks
+    with worker_pool(jobs) as pool:
         stored = _emissions(pool, loaded, utterances, precision)
         trials = Trials(pool, jobs, bundle, stored)
         chosen, outcome = search(

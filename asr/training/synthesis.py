@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ import soxr
 
 from asr.config import RATE_HZ
 from asr.errors import DataError
+from asr.processes import worker_pool
 from asr.text import normalise
 from asr.training.audio_store import encode
 from asr.training.manifests import COLUMNS, read_table
@@ -168,7 +168,7 @@ def _spoken(pool: ProcessPoolExecutor, tasks: Iterator[tuple[str, str, int]], ah
 
 
 def _workers(order: Order, jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(order,))
+    return worker_pool(jobs, _begin, order)
 
 
 _worker: tuple = ()                  # of a worker process: its engine and its teacher

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from asr.config import ENCODERS, FRAME_S, RATE_HZ, Latency
+from asr.processes import end_with_parent
 from asr.training.discriminative import PhoneGrammar
 from asr.training.loop import draw_latency
 from asr.training.losses import Targets, losses
@@ -51,6 +52,7 @@ def benchmark_table(recipe: Recipe, processes: int) -> str:
 
 
 def _prepare_process(processes: int) -> None:
+    end_with_parent()
     keep_freed_memory()
     if processes > 1:
         torch.set_num_threads(1)
