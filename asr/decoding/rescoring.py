@@ -28,9 +28,9 @@ class Rescorer:
         from asr.inference import open_session
 
         self._session = open_session(model)
-        known = {word: i for i, word in enumerate(words.read_text("utf-8").split())}
+        known = {word: i for i, word in enumerate(words.read_bytes().split())}
         self._hidden = self._session.get_inputs()[0].shape[1]
-        self._ids = np.array([known.get(word.decode(), UNKNOWN) for word in lexicon.tolist()], np.int64)        # (W,)
+        self._ids = np.array([known.get(word, UNKNOWN) for word in lexicon.tolist()], np.int64)        # (W,)
         self._least = np.full(len(lexicon), -np.inf) if least is None else least.astype(np.float64)
         unknown = self._ids == UNKNOWN
         sharing = unknown & np.isneginf(self._least)
