@@ -16,6 +16,8 @@ DEFAULT_RUN = "runs"
 @click.option("--noise", type=click.Path(path_type=Path), help="Folder or tar of noise recordings to mix in, beside synthetic noise.")
 @click.option("--teacher", type=click.Path(path_type=Path),
               help="Folder with Moonshine's encoder_model.onnx, for a recipe whose [loss] has `teacher`.")
+@click.option("--decoder", type=click.Path(path_type=Path),
+              help="Bundle whose decoder finds hypotheses, for a recipe whose [loss] has `risk`.  [default: a bundle given with --start]")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder: checkpoints, curves, TensorBoard.  [default: runs/RECIPE]")
 @click.option("--cache", type=click.Path(path_type=Path), help="Where decoded audio is kept, 115 MB an hour.  [default: runs/cache]")
 @click.option("--resume", is_flag=True, help="Go on from last.pt in the run folder, in the data where it stopped.")
@@ -24,7 +26,7 @@ DEFAULT_RUN = "runs"
 @click.option("--passes", type=float, help="Passes over the data, instead of the recipe's.")
 @click.option("--processes", type=click.IntRange(min=1), help="Processes of one thread that share each batch.  [default: one a core]")
 @click.option("--benchmark", is_flag=True, help="Train nothing: print the speed of each part of a step beside this machine's limit.")
-def train(recipe, speech, noise, teacher, out, cache, resume, start, changes, passes, processes, benchmark):
+def train(recipe, speech, noise, teacher, decoder, out, cache, resume, start, changes, passes, processes, benchmark):
     """Train a model by RECIPE, one of asr/training/recipes or a TOML file.
 
     \b
@@ -33,6 +35,7 @@ def train(recipe, speech, noise, teacher, out, cache, resume, start, changes, pa
     asr train english --speech FOLDER --speech OTHER --resume
     asr train mine.toml --start runs/english/best.pt        go on with other data
     asr train mine.toml --start asr/models/english          the same from a bundle
+    asr train further --start asr/models/english --set loss.risk=10          against the word errors of the bundle's decoder
     asr train english --benchmark
     asr train study --set model.encoder=lstm --set model.layers=3 --out runs/lstm      what another value would give
 
@@ -58,16 +61,20 @@ def train(recipe, speech, noise, teacher, out, cache, resume, start, changes, pa
         return
     from asr.training.display import run_with_progress
     from asr.training.gru import compiled
-    from asr.training.setup import check_teacher, follow, prepare
+    from asr.training.setup import check_decoder, check_teacher, follow, prepare
     from asr.training.team import gather
-    check_teacher(plan, teacher)                                            # before there are processes that would say it too
-    compiled()                                                              # built once, not by every process
     out = out or Path(DEFAULT_RUN) / plan.name
-    if start and (start.is_dir() or start.suffix == ".asr"):
+    from_bundle = start and (start.is_dir() or start.suffix == ".asr")
+    if from_bundle and plan.loss.risk:
+        decoder = decoder or start
+    check_teacher(plan, teacher)                                            # before there are processes that would say it too
+    check_decoder(plan, decoder)
+    compiled()                                                              # built once, not by every process
+    if from_bundle:
         start = restored(start, out)
     for stop in (signal.SIGINT, signal.SIGTERM):                            # what a script runs in the background ignores SIGINT
         signal.signal(stop, signal.default_int_handler)
-    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start, teacher)
+    arguments = (plan, speech, noise, cache or Path(DEFAULT_RUN) / "cache", out, resume, start, teacher, decoder)
     run_with_progress(prepare(*arguments, team=gather(processes, follow, arguments)))
 
 

@@ -22,6 +22,7 @@ from asr.training.checkpoint import Checkpoint
 from asr.training.curves import History
 from asr.training.discriminative import PhoneGrammar
 from asr.training.evaluate import evaluate
+from asr.training.hypotheses import NBest
 from asr.training.losses import Lesson, Loss, Targets, losses
 from asr.training.masking import mask
 from asr.training.model import AcousticModel
@@ -54,7 +55,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, batches: Batches, development: Mapping[str, Batches], units: TrainingUnits, folder: Path,
                  device: torch.device, dtype: torch.dtype, team: Team = Team(), grammar: PhoneGrammar | None = None,
-                 teacher: Teacher | None = None):
+                 teacher: Teacher | None = None, n_best: NBest | None = None):
         torch.manual_seed(recipe.data.seed)
         self.team = team
         self.recipe, self.batches, self.development, self.units = recipe, batches, development, units
@@ -63,6 +64,7 @@ class Trainer:
         self.teacher, self.foresee = teacher, nn.Linear(2 * recipe.model.hidden, teacher.size) if teacher else None
         self.trained = nn.ModuleList([self.model, self.foresee] if teacher else [self.model])      # the second is not exported
         self.grammar = PhoneGrammar(grammar.probabilities.to(device)) if grammar else None
+        self.n_best = n_best
         self.schedule = Schedule.planned(recipe.optimisation)
         self.progress = Progress()
         self.optimiser = make_optimiser(self.trained, recipe.optimisation)
@@ -190,7 +192,8 @@ class Trainer:
                 mel, frames, targets = mel.repeat(2, 1, 1), frames.repeat(2), targets.twice()
             mel = mask(mel, frames * REDUCTION, self.recipe.masking, chance)
         phones, pieces, halfway, top = self.model.forward_all(mel, latency, self.dtype)
-        loss = losses(self.recipe.loss, phones, pieces, halfway, frames, targets, self.grammar, self._lesson(batch, top))
+        hypotheses = self.n_best.find(phones, frames, self.units.normal(batch.texts)) if self.n_best else None      # of the first view
+        loss = losses(self.recipe.loss, phones, pieces, halfway, frames, targets, self.grammar, self._lesson(batch, top), hypotheses)
         loss.total.backward()
         rate, end = self.team.average_gradients(self.trained, [rate, self.schedule.end])
         torch.nn.utils.clip_grad_norm_(self.trained.parameters(), self.recipe.optimisation.clip_norm, foreach=True)
@@ -261,10 +264,11 @@ class _Window:
 
     def add(self, loss: Loss, batch: Batch, rate: float, team_size: int) -> None:
         self.terms.append({"loss": loss.total.item(), "phones": loss.phones.item(), "pieces": loss.pieces.item(),
-                           **({} if loss.teacher is None else {"teacher": loss.teacher.item()})})
+                           **{name: value.item() for name in ("teacher", "risk") if (value := getattr(loss, name)) is not None}})
         self.audio_s += batch.samples.size / RATE_HZ * team_size
         self.rate = rate
 
     def numbers(self) -> dict[str, float]:
-        means = {name: float(np.mean([terms[name] for terms in self.terms])) for name in self.terms[0]}
+        names = dict.fromkeys(name for terms in self.terms for name in terms)      # a batch may be without hypotheses
+        means = {name: float(np.mean([terms[name] for terms in self.terms if name in terms])) for name in names}
         return {**means, "rate": self.rate, "audio_per_s": self.audio_s / (time.monotonic() - self.began)}

@@ -99,6 +99,10 @@ def recipe_of(values: dict, name: str, where: str) -> Recipe:
         raise DataError(f"{where}: hidden = {made['model'].hidden} in [model]; gru-attention wants a multiple of {HEADS // 2}")
     if made["model"].encoder != ENCODERS[0] and made["latency"].full_part < 1:
         raise DataError(f"{where}: only the encoder {ENCODERS[0]} learns in chunks; set full_part = 1 in [latency]")
+    if made["loss"].risk and made["loss"].hypotheses < 2:
+        raise DataError(f"{where}: hypotheses = {made['loss'].hypotheses} in [loss]; risk compares 2 or more")
+    if made["loss"].risk and made["loss"].risk_scale <= 0:
+        raise DataError(f"{where}: risk_scale = {made['loss'].risk_scale:g} in [loss]; expected more than 0, at most 1 as a rule")
     return Recipe(name=name, source=values, **made)
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
+from asr.bundle import load_bundle
 from asr.errors import DataError
 from asr.training import checkpoint as checkpoints
 from asr.training.audio_store import open_store
 from asr.training.augmentation import Augmenter
 from asr.training.batches import BatchConfig, Batches, plain
 from asr.training.corpora import read_corpus
+from asr.training.hypotheses import NBest
 from asr.training.loop import Trainer
 from asr.training.manifests import Utterance, list_audio
 from asr.training.noise import NoiseBank
@@ -26,14 +28,17 @@ DEVELOPMENT_BATCH_S = 300.0
 
 
 def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: Path, folder: Path, resume: bool = False,
-            start: Path | None = None, teacher: Path | None = None, team: Team = Team()) -> Trainer:
+            start: Path | None = None, teacher: Path | None = None, decoder: Path | None = None, team: Team = Team()) -> Trainer:
     """Everything a run needs, from what the recipe names.
 
     `speech` are the folders where sets are looked for by name, `noise` a folder of recordings to mix in, `cache` where decoded audio is
-    kept, `folder` the run's, `teacher` that of a teacher's encoder, if the recipe wants one. With `resume`, units and state come from the
-    run's last.pt; with `start`, units and weights from that checkpoint. Raises DataError or CheckpointError in one line.
+    kept, `folder` the run's, `teacher` that of a teacher's encoder and `decoder` a bundle whose decoder finds hypotheses, if the recipe
+    wants them. With `resume`, units and state come from the run's last.pt; with `start`, units and weights from that checkpoint. Raises
+    DataError, BundleError or CheckpointError in one line.
     """
     check_teacher(recipe, teacher)
+    check_decoder(recipe, decoder)
+    n_best = NBest.open(decoder, recipe.loss.hypotheses) if decoder else None
     source = folder / "last.pt" if resume else start
     held = checkpoints.load(source) if source else None
     told = None if team.leads else team.tell(None)                          # followers wait until all is decoded and heard
@@ -50,7 +55,7 @@ def prepare(recipe: Recipe, speech: Sequence[Path], noise: Path | None, cache: P
         Path(name).name: development_batches(name, speech, cache, recipe.data, units) for name in recipe.data.development}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     grammar = units.grammar(u.text for u in store.utterances) if recipe.loss.mmi else None
-    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team, grammar, heard)
+    trainer = Trainer(recipe, batches, development, units, folder, device, team.tell(fast_dtype(device)), team, grammar, heard, n_best)
     if resume:
         trainer.resume(held, source)
     elif held:
@@ -66,6 +71,21 @@ def check_teacher(recipe: Recipe, teacher: Path | None) -> None:
         raise DataError(f"the recipe learns from a teacher ([loss] teacher): give its folder with --teacher; {COMMAND}")
     if teacher and not recipe.loss.teacher:
         raise DataError("the recipe learns from no teacher: leave out --teacher, or add --set loss.teacher=0.5")
+
+
+def check_decoder(recipe: Recipe, decoder: Path | None) -> None:
+    """Raises DataError where the recipe counts word errors and no bundle is given to find hypotheses, or the other way round, and
+    BundleError for one that cannot.
+    """
+    if recipe.loss.risk and not decoder:
+        raise DataError("the recipe counts word errors ([loss] risk): give the bundle that finds hypotheses (its lexicon, n-gram and "
+                        "weights) with --decoder, as --decoder asr/models/english")
+    if decoder and not recipe.loss.risk:
+        raise DataError("the recipe counts no word errors: leave out --decoder, or add --set loss.risk=10")
+    if decoder:
+        bundle = load_bundle(decoder)
+        for name in NBest.FILES:
+            bundle.path(name)
 
 
 def follow(team: Team, *arguments) -> None:

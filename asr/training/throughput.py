@@ -1,7 +1,8 @@
 """How fast this machine trains a recipe's model, part by part, beside the limit that its matrix products set.
 
 The limit is the time that the model's own matrix products would take if each ran at the speed measured here for one large product in
-the dtype that training uses, forward and backward (three products for each weight). Everything a step does besides counts against it.
+the dtype that training uses, forward and backward (three products for each weight). Everything a step does besides counts against it,
+but for finding hypotheses ([loss] risk), which needs real speech.
 """
 
 import multiprocessing
