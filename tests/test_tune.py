@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from asr.decoding import make_decoder
 from asr.decoding.options import Calibration
-from asr.decoding.tune import PLAIN, Example, Outcome, _least_confidence, count, tune
+from asr.decoding.tune import MOST_NOISE, PLAIN, Example, Outcome, _least_confidence, count, tune
 from tests.decoding_world import SENTENCES, make_world, spoken
 from tests.synthetic import speak
 
@@ -91,17 +91,16 @@ def test_a_word_model_is_weighed_last(helps):
 
 
 def test_where_noise_begins():
-    """Utterances are taken for noise up to the mean confidence at which one right word in a thousand is lost, and never above a half."""
+    """Utterances are taken for noise up to the mean confidence at which four right words in a thousand are lost, and never above 0.59."""
     def confidences(doubtful: list[float]) -> float:
         evidence = [evidence for evidence in doubtful for _ in range(2)] + [4.0] * 2600
         right = [True, False] * len(doubtful) + [True] * 2600
         outcome = Outcome({"dev": 0}, {"dev": 2600}, 1.0, tuple(evidence), tuple(right), (2,) * len(doubtful) + (4,) * 650)
         return _least_confidence(outcome, Calibration(slope=1.0, offset=0.0))
 
-    one_lost, two_lost, three_lost = (1 / (1 + np.exp(-evidence)) for evidence in (-1.2, -0.8, -0.4))
-    assert two_lost < confidences([-1.2, -0.8, -0.4, 3.0]) <= three_lost
-    assert confidences([-1.2, -0.8]) == confidences([]) == 0.5
-    assert one_lost < 0.5
+    ten_lost, eleven_lost = (1 / (1 + np.exp(-evidence)) for evidence in (-0.8, -0.4))
+    assert ten_lost < confidences([-1.2] * 9 + [-0.8, -0.4, 3.0]) <= eleven_lost
+    assert confidences([-1.2, -0.8]) == confidences([]) == MOST_NOISE
 
 
 def test_weights_for_real_emissions(world):

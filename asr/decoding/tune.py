@@ -33,8 +33,8 @@ RESCORING_OFF = {"rescoring": {"hypotheses": 0}}
 RESCORING = {"weight": 1.6, "ngram": 1.6, "word_score": -0.5}
 RESCORING_STEPS = {"weight": 0.4, "ngram": 0.4, "word_score": 0.5}
 HYPOTHESES = 50
-NOISE_COST = 0.001                   # part of the right words that may be lost for fewer words in noise
-MOST_NOISE = 0.5                     # speech that is understood badly is still speech
+NOISE_COST = 0.004                   # part of the right words that may be lost for fewer words in noise, which a word model makes fluent
+MOST_NOISE = 0.59                    # speech that is understood badly is still speech
 FINER = (1.0, 0.5, 0.25)             # parts of the first step
 
 
