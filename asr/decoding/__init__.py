@@ -37,24 +37,21 @@ def _pronounce(words: list[str]) -> list[list[tuple[str, ...]]]:
 
 def _beam(bundle: "Bundle", options, own_words):
     from asr.decoding.beam import BeamDecoder
-    from asr.decoding.language_model import LanguageModel
-    from asr.decoding.lexicon_trie import build_trie
-    from asr.decoding.prepared import prepare
+    from asr.decoding.lexicon_trie import read_pronunciations
+    from asr.decoding.prepared import build, prepare
     from asr.decoding.rescoring import FILES as RESCORER
     from asr.decoding.rescoring import Rescorer
-    from asr.units import WORD_END
 
     if options.phone_prior and len(options.phone_prior) != len(bundle.phones):
         raise BundleError(f"the bundle: its decoding.phone_prior has {len(options.phone_prior)} numbers for "
                           f"{len(bundle.phones)} phones: install the bundle again, or run asr tune on it")
-    language, lexicon, unigrams, trie = prepare(bundle)
     least = None
     if own_words:
         from asr.decoding.own_words import add_words
-        lexicon, least = add_words(lexicon, own_words, bundle.phones, _pronounce)
-        language = LanguageModel(bundle.path("language.binary"), lexicon.words, least)
-        unigrams = language.unigrams()
-        trie = build_trie(lexicon, unigrams, word_end=bundle.phones.index(WORD_END))
+        lexicon, least = add_words(read_pronunciations(bundle.path("lexicon.txt.gz"), bundle.phones), own_words, bundle.phones, _pronounce)
+        language, lexicon, unigrams, trie = build(bundle, lexicon, least)
+    else:
+        language, lexicon, unigrams, trie = prepare(bundle)
     rescorer = None
     if bundle.has(RESCORER[0]):
         rescorer = Rescorer(*(bundle.path(name) for name in RESCORER), lexicon.words, unigrams, least)

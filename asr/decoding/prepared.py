@@ -35,13 +35,18 @@ def prepare(bundle: "Bundle") -> tuple[LanguageModel, Pronunciations, np.ndarray
     if held := _read(path):
         lexicon, unigrams, trie = held
         return LanguageModel(made_of[1], lexicon.words), lexicon, unigrams, trie
-    lexicon = read_pronunciations(made_of[0], bundle.phones)
-    language = LanguageModel(made_of[1], lexicon.words)
-    unigrams = language.unigrams()
-    trie = build_trie(lexicon, unigrams, word_end=bundle.phones.index(WORD_END))
+    language, lexicon, unigrams, trie = build(bundle, read_pronunciations(made_of[0], bundle.phones))
     with contextlib.suppress(OSError):                       # a full disk: it is made anew the next time
         _write(path, (lexicon, unigrams, trie))
     return language, lexicon, unigrams, trie
+
+
+def build(bundle: "Bundle", lexicon: Pronunciations,
+          least: np.ndarray | None = None) -> tuple[LanguageModel, Pronunciations, np.ndarray, Trie]:
+    """As `prepare`, of this lexicon, and nothing is remembered; `least` (W,) as LanguageModel has it."""
+    language = LanguageModel(bundle.path("language.binary"), lexicon.words, least)
+    unigrams = language.unigrams()
+    return language, lexicon, unigrams, build_trie(lexicon, unigrams, word_end=bundle.phones.index(WORD_END))
 
 
 def _place(made_of: list[Path], phones: tuple[str, ...]) -> Path:
